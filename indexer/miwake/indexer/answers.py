@@ -1,0 +1,105 @@
+"""What the index answers for a batch: neighbours and verdicts, held column by column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Decision(IntEnum):
+    """What to do with a part."""
+
+    PASS = 1
+    REJECT = 2
+    REVIEW = 3
+    UNKNOWN = 4
+
+
+class LabelMethod(IntEnum):
+    """The ways in which a label is found."""
+
+    NEAREST_ANCHOR = 1
+    VOTE = 2
+    SOART3_VOTE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourBatch:
+    """The K nearest references of each of Q queries, nearest match first.
+
+    Attributes
+    ----------
+    positions : (Q, K) int64
+        Rows of the generation's references.
+    labels : (Q, K) int32
+    ids, failure_modes : Q tuples of K texts
+    distances : (Q, K) float32
+        Euclidean, in embedding space.
+    beta, eta, gamma : (Q, K) float32
+        SOART3 scale, deviation and spread.
+    match_distances : (Q, K) float32
+        In [0, 1).
+    """
+
+    positions: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    ids: tuple[tuple[str, ...], ...]
+    failure_modes: tuple[tuple[str, ...], ...]
+    distances: NDArray[np.float32]
+    beta: NDArray[np.float32]
+    eta: NDArray[np.float32]
+    gamma: NDArray[np.float32]
+    match_distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictBatch:
+    """The verdicts on Q queries.
+
+    Attributes
+    ----------
+    labels : (Q,) int32
+    failure_modes : Q texts
+        The weighted vote among the neighbours that bear the label.
+    decisions : (Q,) int8
+        ``Decision`` codes.
+    probabilities : (Q,) float32
+        Calibrated, that the label is right.
+    reject_probabilities : (Q,) float32, or None
+        Calibrated, that the part is a reject; None where the station has no pass labels.
+    margins : (Q,) float32
+        Probability of the label minus that of the most probable other class.
+    novelty : (Q,) float32
+        Mean Euclidean distance to the nearest references.
+    method : LabelMethod
+        Whose label is answered.
+    method_labels : (Q, 3) int32
+        What each ``LabelMethod`` found, in its order.
+    anchor_labels : (Q, C) int32, anchor_distances : (Q, C) float32
+        Every class, nearest anchor first.
+    neighbours : NeighbourBatch
+    """
+
+    labels: NDArray[np.int32]
+    failure_modes: tuple[str, ...]
+    decisions: NDArray[np.int8]
+    probabilities: NDArray[np.float32]
+    reject_probabilities: NDArray[np.float32] | None
+    margins: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+    method: LabelMethod
+    method_labels: NDArray[np.int32]
+    anchor_labels: NDArray[np.int32]
+    anchor_distances: NDArray[np.float32]
+    neighbours: NeighbourBatch
+
+    def __len__(self) -> int:
+        return len(self.labels)

@@ -1,0 +1,72 @@
+"""Everything the indexer raises.
+
+::
+
+    IndexerError
+    ├── DataError (ValueError)          a data set cannot be used as it is
+    ├── InvalidVectorError (ValueError) a batch of vectors has the wrong shape
+    ├── EmbedderError                   an embedder artifact cannot be used
+    ├── StoreError                      the store of a station cannot be used
+    │   ├── StationNotFoundError        there is no such station, or nothing published in it
+    │   ├── StoreBusyError              another process holds the store's lock
+    │   └── ReferenceConflictError      an id stands for another vector or label already
+    ├── ArtifactError                   a stored file cannot be used
+    │   ├── ArtifactCorruptError        a file is missing, or its bytes are not those that were written
+    │   └── ArtifactVersionError        a file has a format version that this release does not know
+    └── CalibrationError                the data cannot show what calibration must know
+
+Every message names the item and says what was expected and what came.
+"""
+
+
+class IndexerError(Exception):
+    """Base of all errors of this package."""
+
+
+class DataError(IndexerError, ValueError):
+    """A data set cannot be used as it is: something is wrong, missing, refused or contradictory."""
+
+
+class InvalidVectorError(IndexerError, ValueError):
+    """A batch of vectors has the wrong shape."""
+
+    def __init__(self, *, expected: str, actual: tuple[int, ...]) -> None:
+        super().__init__(f"vectors of shape {actual}, expected {expected}")
+        self.expected = expected
+        self.actual = actual
+
+
+class EmbedderError(IndexerError):
+    """An embedder artifact cannot be used, or does not fit the data."""
+
+
+class StoreError(IndexerError):
+    """The store of a station cannot be used."""
+
+
+class StationNotFoundError(StoreError):
+    """There is no such station, or nothing has been published in it."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store's lock."""
+
+
+class ReferenceConflictError(StoreError):
+    """An id stands for another vector or label already."""
+
+
+class ArtifactError(IndexerError):
+    """A stored file cannot be used."""
+
+
+class ArtifactCorruptError(ArtifactError):
+    """A file is missing, or its bytes are not those that were written."""
+
+
+class ArtifactVersionError(ArtifactError):
+    """A file has a format version that this release does not know."""
+
+
+class CalibrationError(IndexerError):
+    """The data cannot show what calibration must know."""

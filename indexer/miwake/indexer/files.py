@@ -1,0 +1,95 @@
+"""Writing files so that they survive a power cut, and reading them so that damage is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeVar
+
+import pydantic
+
+from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write ``data`` to a new file beside ``path``, fsync it, rename it into place and fsync the folder."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames and new names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise ArtifactCorruptError(message) from error
+
+
+def to_json(value: DataclassInstance) -> bytes:
+    """Return a dataclass as JSON, sorted and indented so that two files can be compared by eye."""
+    return (json.dumps(asdict(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path, kind: type[T], version: int) -> T:
+    """Return what a JSON file holds, as the dataclass ``kind``, checked field by field.
+
+    Raises
+    ------
+    ArtifactVersionError
+        If the file's ``format_version`` is not ``version``.
+    ArtifactCorruptError
+        If the file cannot be read, is no JSON, or lacks a field or has one that ``kind`` does not know.
+    """
+    try:
+        data = path.read_bytes()
+        stored = json.loads(data)
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise ArtifactCorruptError(message) from error
+    except ValueError as error:
+        message = f"{path}: not JSON: {error}"
+        raise ArtifactCorruptError(message) from error
+    found = stored.get("format_version") if isinstance(stored, dict) else None
+    if found != version:
+        message = f"{path}: format version {found!r}, this release reads {version}"
+        raise ArtifactVersionError(message)
+    try:
+        return pydantic.TypeAdapter(kind).validate_json(data, extra="forbid")
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        message = f"{path}: {'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
+        raise ArtifactCorruptError(message) from error

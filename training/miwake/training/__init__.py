@@ -1,0 +1,1 @@
+"""Training of embedders: the only package that imports torch."""
