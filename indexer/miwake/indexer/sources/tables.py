@@ -1,0 +1,101 @@
+"""Arrow tables, and Parquet files by way of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from miwake.indexer.errors import DataError
+from miwake.indexer.sources.arrow_columns import to_labels, to_texts, to_vectors
+from miwake.indexer.sources.columns import (
+    find_label_column,
+    find_text_columns,
+    find_vector_columns,
+    refuse_repeated_columns,
+)
+from miwake.indexer.sources.raw import RawTable, declared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from miwake.indexer.sources.settings import ReadSettings
+
+
+def read_parquet(path: Path, settings: ReadSettings) -> RawTable:
+    """Read the columns of a Parquet file that make up records, checking the pages' checksums where there are any.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or lacks what a record needs.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            columns = chosen_columns(str(path), names, settings)
+            table = file.read(columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        message = f"{path}: not a readable Parquet file: {one_line(error)}"
+        raise DataError(message) from error
+    return from_table(table, settings, source=str(path), stem=path.stem)
+
+
+def chosen_columns(source: str, names: Sequence[str], settings: ReadSettings) -> tuple[str, ...]:
+    """Return the names of the columns that are read, each once."""
+    refuse_repeated_columns(source, names)
+    label = find_label_column(source, names, settings)
+    texts = find_text_columns(source, names, settings)
+    vector = find_vector_columns(source, names, settings.vector_column_prefix)
+    return tuple(dict.fromkeys((*vector, label, *texts.values())))
+
+
+def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) -> RawTable:
+    """Return what an Arrow table holds.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Its schema metadata may declare ``heat_map_shape``, ``pass_labels`` and ``value_range`` as JSON lists.
+
+    Raises
+    ------
+    DataError
+        If it lacks what a record needs, or a column has a type that cannot be used.
+    """
+    names = table.column_names
+    chosen_columns(source, names, settings)
+    vectors, value_name, vector_problems = to_vectors(
+        source, table, find_vector_columns(source, names, settings.vector_column_prefix)
+    )
+    labels, label_problems = to_labels(source, table, find_label_column(source, names, settings))
+    texts = find_text_columns(source, names, settings)
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    return RawTable(
+        source=source,
+        stem=stem,
+        vectors=vectors,
+        value_name=value_name,
+        labels=labels,
+        texts={field: to_texts(source, table, column) for field, column in texts.items()},
+        problems={**vector_problems, **label_problems},
+        **_description(source, metadata),
+    )
+
+
+def _description(source: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    shape = declared(source, metadata, "heat_map_shape", 2)
+    labels = declared(source, metadata, "pass_labels", None)
+    value_range = declared(source, metadata, "value_range", 2)
+    return {
+        "heat_map_shape": None if shape is None else (int(shape[0]), int(shape[1])),
+        "pass_labels": None if labels is None else tuple(int(label) for label in labels),
+        "value_range": None if value_range is None else (float(value_range[0]), float(value_range[1])),
+    }
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
