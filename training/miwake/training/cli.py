@@ -1,0 +1,104 @@
+"""``miwake-train``: fit an embedder, evaluate it, list the presets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(help="Train embedders for inspection vectors.", no_args_is_help=True, add_completion=False)
+
+
+class Rows(StrEnum):
+    """Which rows of a data set an evaluation asks."""
+
+    HELD_OUT = "held-out"
+    ALL = "all"
+
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="A Parquet file.")]
+
+
+@app.command()
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the embedder artifact; what is in it is replaced.")],
+    preset: Annotated[str, typer.Option(help="A name from `miwake-train presets`.")] = "best",
+    seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same embedder.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Budget; by default it follows from the rows.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value for one setting; repeatable.")
+    ] = None,
+) -> None:
+    """Fit an embedder to the training rows of DATA and write it to a folder."""
+    with _errors_as_one_line():
+        from miwake.indexer.sources.settings import ReadSettings  # noqa: PLC0415
+        from miwake.training import presets, run  # noqa: PLC0415
+        from miwake.training.progress import shown_on  # noqa: PLC0415
+
+        given = [*(overrides or ()), *(() if steps is None else (f"steps={steps}",))]
+        chosen = presets.preset(preset, given)
+        console = Console(stderr=True, soft_wrap=True)
+        with shown_on(console) as report:
+            card = run.train(data, out, chosen, reading=ReadSettings(), seed=seed, report=report, warn=_warn)
+        print(f"{out}: embedder {card.embedder_id}, preset {card.preset}, step {card.metrics['best_step']}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The embedder artifact.")],
+    data: Data,
+    rows: Annotated[
+        Rows, typer.Option(help="all: each row against the others that are not of its part.")
+    ] = Rows.HELD_OUT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Evaluate an embedder on rows of DATA that it was not fitted on."""
+    with _errors_as_one_line():
+        from miwake.indexer.embedder import Embedder  # noqa: PLC0415
+        from miwake.indexer.sources.reader import read_records  # noqa: PLC0415
+        from miwake.training.evaluate import evaluate_all, evaluate_held_out  # noqa: PLC0415
+        from miwake.training.tables import evaluation_table  # noqa: PLC0415
+
+        records = read_records(data)
+        embedder = Embedder.open(folder)
+        ask = evaluate_held_out if rows is Rows.HELD_OUT else evaluate_all
+        found = ask(embedder, records)
+        if as_json:
+            print(json.dumps(found.to_dict(), allow_nan=False))
+        else:
+            Console().print(evaluation_table(found))
+
+
+@app.command()
+def presets() -> None:
+    """List the presets: what each is and where it comes from."""
+    from miwake.training.presets import DEFAULT_PRESET, PRESETS  # noqa: PLC0415
+    from miwake.training.tables import preset_table  # noqa: PLC0415
+
+    Console().print(preset_table(PRESETS.values(), DEFAULT_PRESET))
+
+
+@contextmanager
+def _errors_as_one_line() -> Iterator[None]:
+    from miwake.indexer.errors import IndexerError  # noqa: PLC0415
+    from miwake.training.errors import TrainingError  # noqa: PLC0415
+
+    try:
+        yield
+    except (IndexerError, TrainingError) as error:
+        print(f"miwake-train: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

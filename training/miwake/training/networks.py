@@ -1,0 +1,105 @@
+"""Networks that turn inspection vectors into embeddings."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from miwake.training.presets import NetworkSettings
+
+LEAST_DEVIATION = 0.01
+"""Added to a map's standard deviation (share of the value range): a nearly flat map is not blown up to noise."""
+
+
+class Embedder(nn.Module):
+    """Raw vectors (B, V) to embeddings (B, D): the value range to 0 … 1, then the network ``body``.
+
+    Training works on scaled vectors and calls ``body`` itself; what is exported is the whole.
+    """
+
+    low: Tensor
+    width: Tensor
+
+    def __init__(self, body: nn.Module, value_range: tuple[float, float]) -> None:
+        super().__init__()
+        self.body = body
+        self.register_buffer("low", torch.tensor(value_range[0], dtype=torch.float32))
+        self.register_buffer("width", torch.tensor(value_range[1] - value_range[0], dtype=torch.float32))
+
+    def scale(self, vectors: Tensor) -> Tensor:
+        """Return raw values on the 0 … 1 scale of the value range, same shape."""
+        return (vectors - self.low) / self.width
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the embeddings of raw vectors (B, V), (B, D)."""
+        embeddings: Tensor = self.body(self.scale(vectors))
+        return embeddings
+
+
+class UnitNorm(nn.Module):
+    """Scale each embedding to length 1."""
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return (B, D) of unit length."""
+        return functional.normalize(embeddings, dim=1)
+
+
+class TwoChannelMap(nn.Module):
+    """Scaled vectors (B, V) to two channels (B, 2, rows, columns).
+
+    The first keeps the scale all maps share (brightness tells an empty cavity from a full one), the second has each
+    map's own mean and deviation taken out (gain and offset of the camera do not matter).
+    """
+
+    def __init__(self, heat_map_shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.heat_map_shape = heat_map_shape
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return (B, 2, rows, columns)."""
+        centred = vectors - vectors.mean(dim=1, keepdim=True)
+        deviation = (centred * centred).mean(dim=1, keepdim=True).sqrt()
+        channels = torch.stack([2 * vectors - 1, centred / (deviation + LEAST_DEVIATION)], dim=1)
+        return channels.reshape(-1, 2, *self.heat_map_shape)
+
+
+def mlp(n_values: int, settings: NetworkSettings) -> nn.Sequential:
+    """Return the perceptron V → widths → D: ReLU between layers, the last one linear."""
+    sizes = (n_values, *settings.widths, settings.n_dimensions)
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def conv_block(n_in: int, n_out: int) -> nn.Sequential:
+    """Return a 3 × 3 convolution with batch norm and ReLU."""
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
+
+
+def conv(heat_map_shape: tuple[int, int], settings: NetworkSettings) -> nn.Sequential:
+    """Return the convolutional network: a block for each width, halved between them, averaged, linear."""
+    layers: list[nn.Module] = [TwoChannelMap(heat_map_shape)]
+    for n_in, n_out in pairwise((2, *settings.widths)):
+        if n_in != 2:
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        layers.append(conv_block(n_in, n_out))
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(settings.widths[-1], settings.n_dimensions)
+    )
+
+
+def build(heat_map_shape: tuple[int, int], settings: NetworkSettings) -> nn.Sequential:
+    """Return the network that ``settings`` describe, from scaled vectors (B, V) to embeddings (B, D)."""
+    if settings.kind == "mlp":
+        body = mlp(heat_map_shape[0] * heat_map_shape[1], settings)
+    else:
+        body = conv(heat_map_shape, settings)
+    if settings.unit_norm:
+        body.append(UnitNorm())
+    return body
