@@ -1,0 +1,265 @@
+"""Building a generation: from the references of a revision to the files of an index, published whole or not at all."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from miwake.indexer.anchors import ANCHORS_FILE, class_mean_anchors
+from miwake.indexer.calibrate import Sample, calibrate
+from miwake.indexer.calibration import CALIBRATION_FILE, Calibration
+from miwake.indexer.canaries import CANARIES_FILE, make_canaries
+from miwake.indexer.embedder import Embedder
+from miwake.indexer.errors import EmbedderError, StoreError
+from miwake.indexer.files import to_json
+from miwake.indexer.generation import Contents, activate, build_generation
+from miwake.indexer.index import to_unit_scale
+from miwake.indexer.installed_embedder import install_embedder
+from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
+from miwake.indexer.reference_files import write_references
+from miwake.indexer.roles import calibration_rows
+from miwake.indexer.scale import FLATNESS
+from miwake.indexer.search import INDEX_FILE, build_flat
+from miwake.indexer.station import StationFolder
+from miwake.indexer.store import ReferenceStore
+from miwake.indexer.store_schema import STORE_FILE, StationSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from miwake.indexer.records import Records
+    from miwake.indexer.store_reading import Snapshot
+
+Report = Callable[[str], None]
+"""Is told of each step as it begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSettings:
+    """What a build may be told.
+
+    Attributes
+    ----------
+    n_candidates : int
+        M, how many references FAISS proposes for re-ranking.
+    n_voting : int
+        How many references vote on a label.
+    seed : int
+        Of the rows and pairs that calibration draws.
+    """
+
+    n_candidates: int = 100
+    n_voting: int = 15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_voting <= self.n_candidates:
+            message = f"{self.n_voting} voting references of {self.n_candidates} candidates: expected 1 … candidates"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build published.
+
+    Attributes
+    ----------
+    station, generation : text
+    revision, n_references, n_added : int
+        Of the references; ``n_added`` of them in this call.
+    seconds : mapping
+        Of each step.
+    calibration : Calibration
+    """
+
+    station: str
+    generation: str
+    revision: int
+    n_references: int
+    n_added: int
+    calibration: Calibration
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def build(
+    store: Path,
+    station: str,
+    records: Records,
+    embedder_folder: Path,
+    *,
+    settings: BuildSettings | None = None,
+    flatness: float = FLATNESS,
+    report: Report = lambda _: None,
+) -> Built:
+    """Create a station from records and an embedder, and publish its first generation.
+
+    Raises
+    ------
+    StoreError
+        If the station exists already.
+    EmbedderError
+        If the embedder takes other vectors than the records hold.
+    CalibrationError
+        If the records cannot show what calibration must know. Then, and after any other error, there is no station.
+    """
+    folder = StationFolder(store / station)
+    if (folder.path / STORE_FILE).exists():
+        message = f"{folder.path}: the station exists already; `miwake-index rebuild` adds to it"
+        raise StoreError(message)
+    embedder = Embedder.open(embedder_folder)
+    _check_fit(embedder, records)
+    schema = StationSchema(
+        n_values=embedder.card.n_values,
+        heat_map_shape=embedder.card.heat_map_shape,
+        pass_labels=records.pass_labels,
+        value_range=embedder.card.value_range,
+        flatness=flatness,
+    )
+    existed = folder.path.exists()
+    try:
+        ReferenceStore.create(folder.path, schema=schema).close()
+        return rebuild(folder, records=records, embedder_folder=embedder_folder, settings=settings, report=report)
+    except BaseException:
+        if not existed:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+def rebuild(
+    folder: StationFolder,
+    *,
+    records: Records | None = None,
+    embedder_folder: Path | None = None,
+    settings: BuildSettings | None = None,
+    report: Report = lambda _: None,
+) -> Built:
+    """Add records, if any, and publish a generation of the latest revision.
+
+    What was added stays, committed, even where the build fails.
+
+    Parameters
+    ----------
+    records : Records, optional
+        To add first, as one revision.
+    embedder_folder : Path, optional
+        A new embedder; else the one of the current generation.
+    """
+    settings = settings or BuildSettings()
+    seconds: dict[str, float] = {}
+    with folder.lock(), ReferenceStore.open(folder.path) as references:
+        n_added = 0
+        if records is not None:
+            with _timed(seconds, "add", report, f"adding {len(records)} records"):
+                n_added = references.add(records, actor=getpass.getuser()).n_added
+        embedder_id = _embedder_id(folder, embedder_folder)
+        embedder = Embedder.open(folder.embedders_path / embedder_id)
+        with _timed(seconds, "read", report, "reading the references"):
+            snapshot = references.snapshot()
+        if not len(snapshot):
+            message = f"{folder.path}: no references at revision {snapshot.revision}"
+            raise StoreError(message)
+        with _timed(seconds, "embed", report, f"embedding {len(snapshot)} references"):
+            embeddings = embedder.embed(snapshot.vectors)
+        with _timed(seconds, "calibrate", report, "calibrating"):
+            calibration = _calibrate(snapshot, embeddings, embedder, references.schema.pass_labels, settings)
+
+        def write(part: Path) -> Contents:
+            _write(part, snapshot, embeddings, embedder, calibration)
+            _write_canaries(part, snapshot, embedder, references.schema)
+            return Contents(embedder_id=embedder_id, base_revision=snapshot.revision, n_references=len(snapshot))
+
+        with _timed(seconds, "write", report, "writing the generation"):
+            manifest = build_generation(folder, write)
+        with _timed(seconds, "publish", report, f"opening {manifest.generation} as a server would, and publishing it"):
+            open_index(folder.path, manifest.generation)
+            activate(folder, manifest.generation)
+    return Built(
+        station=folder.name,
+        generation=manifest.generation,
+        revision=manifest.base_revision,
+        n_references=manifest.n_references,
+        n_added=n_added,
+        calibration=calibration,
+        seconds=seconds,
+    )
+
+
+def _embedder_id(folder: StationFolder, source: Path | None) -> str:
+    if source is not None:
+        return install_embedder(folder, source)
+    return open_index(folder.path).embedder_id
+
+
+def _check_fit(embedder: Embedder, records: Records) -> None:
+    if records.vectors.shape[1] != embedder.card.n_values:
+        message = (
+            f"{records.source}: vectors of {records.vectors.shape[1]} values, "
+            f"the embedder takes {embedder.card.n_values}"
+        )
+        raise EmbedderError(message)
+    codes = embedder.scale().refusals(records.vectors)
+    if codes.any():
+        row = int(np.flatnonzero(codes)[0])
+        why = embedder.scale().explain(int(codes[row]), records.vectors[row])
+        message = f"{records.source}: {records.ids[row]} ({int((codes > 0).sum())} in all) does not fit: {why}"
+        raise EmbedderError(message)
+
+
+def _calibrate(
+    snapshot: Snapshot,
+    embeddings: NDArray[np.float32],
+    embedder: Embedder,
+    pass_labels: tuple[int, ...],
+    settings: BuildSettings,
+) -> Calibration:
+    calibrates = calibration_rows(snapshot.row_hashes, snapshot.parts, snapshot.labels, embedder.card.fit_row_hashes)
+    raw = to_unit_scale(snapshot.vectors, embedder.card.value_range)
+    everything = Sample(embeddings=embeddings, raw=raw, labels=snapshot.labels)
+    references, queries = everything.take(np.flatnonzero(~calibrates)), everything.take(np.flatnonzero(calibrates))
+    anchors = class_mean_anchors(snapshot.vectors[~calibrates], references.labels, embedder)
+    return calibrate(
+        references,
+        queries,
+        [snapshot.parts[row] for row in np.flatnonzero(calibrates).tolist()],
+        (anchors.labels, anchors.distances(queries.embeddings)),
+        pass_labels,
+        n_candidates=settings.n_candidates,
+        n_voting=settings.n_voting,
+        seed=settings.seed,
+    )
+
+
+def _write(
+    part: Path, snapshot: Snapshot, embeddings: NDArray[np.float32], embedder: Embedder, calibration: Calibration
+) -> None:
+    write_references(part, snapshot)
+    np.save(part / EMBEDDINGS_FILE, embeddings, allow_pickle=False)
+    if calibration.rerank.space == "raw":
+        np.save(part / RAW_FILE, to_unit_scale(snapshot.vectors, embedder.card.value_range), allow_pickle=False)
+    (part / INDEX_FILE).write_bytes(build_flat(embeddings))
+    anchors = class_mean_anchors(snapshot.vectors, snapshot.labels, embedder)
+    (part / ANCHORS_FILE).write_bytes(anchors.to_npz())
+    (part / CALIBRATION_FILE).write_bytes(to_json(calibration))
+
+
+def _write_canaries(part: Path, snapshot: Snapshot, embedder: Embedder, schema: StationSchema) -> None:
+    index = load(part, embedder, schema, station="", generation="", revision=snapshot.revision)
+    (part / CANARIES_FILE).write_bytes(make_canaries(index, snapshot.vectors, snapshot.labels).to_npz())
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str, report: Report, what: str) -> Iterator[None]:
+    report(what)
+    start = time.perf_counter()
+    yield
+    seconds[step] = round(time.perf_counter() - start, 3)

@@ -1,0 +1,276 @@
+"""One opened generation: what classifies and searches. Immutable; a new generation is a new index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+from miwake.indexer.calibrate import METHODS
+from miwake.indexer.errors import ArtifactCorruptError, InvalidVectorError
+from miwake.indexer.judge import decide, weigh
+from miwake.indexer.search import Candidates, RerankSpace, measure, propose
+from miwake.indexer.votes import Classes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from miwake.indexer.anchors import Anchors
+    from miwake.indexer.calibration import Calibration
+    from miwake.indexer.embedder import Embedder
+    from miwake.indexer.judge import Weighed
+    from miwake.indexer.reference_files import ReferenceFiles
+
+DEFAULT_NEIGHBOURS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexContents:
+    """What a generation holds, verified and loaded.
+
+    Attributes
+    ----------
+    station, generation : text
+    revision : int
+        Of the references it was built from.
+    embedder : Embedder
+    faiss_index
+        Over ``embeddings``.
+    embeddings : (N, D) float32
+    raw : (N, V) float32, or None
+        Inspection vectors on a scale of 0 … 1; None where SOART3 compares embeddings.
+    references : ReferenceFiles
+    anchors : Anchors
+    calibration : Calibration
+    pass_labels : tuple of int
+    flatness : float
+        The station's bound, see ``miwake.indexer.scale``.
+    """
+
+    station: str
+    generation: str
+    revision: int
+    embedder: Embedder
+    faiss_index: Any
+    embeddings: NDArray[np.float32]
+    raw: NDArray[np.float32] | None
+    references: ReferenceFiles
+    anchors: Anchors
+    calibration: Calibration
+    pass_labels: tuple[int, ...]
+    flatness: float
+
+
+class InspectionIndex:
+    """References, anchors, embedder and calibration of one generation of one station.
+
+    Attributes
+    ----------
+    contents : IndexContents
+    scale : Scale
+        Which vectors can be judged.
+    """
+
+    def __init__(self, contents: IndexContents) -> None:
+        self.contents = contents
+        self.scale = contents.embedder.scale(contents.flatness)
+        self._space = _rerank_space(contents)
+        labels = contents.references.labels
+        self._classes = Classes.of(labels, contents.pass_labels)
+        if not np.array_equal(self._classes.labels, contents.anchors.labels):
+            message = f"{self.station}/{self.generation}: anchors of other classes than the references'"
+            raise ArtifactCorruptError(message)
+        self._columns = self._classes.columns(labels)
+        codes, self._failure_modes = contents.references.codes("failure_mode")
+        self._failure_codes = codes
+        self._class_failure_codes = np.array(
+            [np.bincount(codes[self._columns == column]).argmax() for column in range(len(self.labels))]
+        )
+        self._method = next(one for one, name in METHODS.items() if name == self.calibration.method)
+
+    @property
+    def station(self) -> str:
+        """The station's name."""
+        return self.contents.station
+
+    @property
+    def generation(self) -> str:
+        """The generation's id."""
+        return self.contents.generation
+
+    @property
+    def revision(self) -> int:
+        """The revision of the references it was built from."""
+        return self.contents.revision
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the index knows about itself."""
+        return self.contents.calibration
+
+    @property
+    def pass_labels(self) -> tuple[int, ...]:
+        """Labels that mean *pass*."""
+        return self.contents.pass_labels
+
+    @property
+    def embedder_id(self) -> str:
+        """The embedder's id."""
+        return self.contents.embedder.card.embedder_id
+
+    @property
+    def threshold_set(self) -> str:
+        """The name of the threshold set behind the decisions."""
+        return self.calibration.thresholds.name
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The classes among the references, sorted."""
+        return tuple(int(label) for label in self._classes.labels)
+
+    @property
+    def n_references(self) -> int:
+        """N."""
+        return len(self._columns)
+
+    @property
+    def heat_map_shape(self) -> tuple[int, int]:
+        """Rows and columns of an inspection vector's heat map."""
+        return self.contents.embedder.card.heat_map_shape
+
+    def anchor_vector(self, label: int) -> NDArray[np.float32]:
+        """Return the mean inspection vector (V,) float32 of a class.
+
+        Raises
+        ------
+        KeyError
+            If no reference bears the label.
+        """
+        rows = np.flatnonzero(self._classes.labels == label)
+        if not len(rows):
+            raise KeyError(label)
+        return np.array(self.contents.anchors.vectors[rows[0]])
+
+    def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int = DEFAULT_NEIGHBOURS) -> VerdictBatch:
+        """Return the verdicts on (Q, V) float32 inspection vectors, none of which ``scale`` refuses.
+
+        Parameters
+        ----------
+        n_neighbours : int
+            K; fewer come back where there are fewer references.
+
+        Raises
+        ------
+        InvalidVectorError
+            If the batch is not (Q, V), or empty.
+        """
+        embedded, candidates = self._candidates(vectors, n_neighbours)
+        anchor_distances = self.contents.anchors.distances(embedded)
+        weighed = weigh(
+            candidates, anchor_distances, self._columns, self._classes, self.calibration.mix, self.calibration.vote
+        )
+        rows = np.arange(len(vectors))
+        answered = weighed.method_columns[:, self._method - 1]
+        model = self.calibration.probability
+        probabilities = model.class_probabilities(weighed.features, self._classes)
+        rejects = model.reject_probabilities(weighed.features) if self._classes.has_sides else None
+        label_probabilities = probabilities[rows, answered]
+        others = probabilities.copy()
+        others[rows, answered] = 0.0
+        novelty = candidates.novelty(self.calibration.n_novelty)
+        order = anchor_distances.argsort(axis=1, kind="stable")
+        return VerdictBatch(
+            labels=self._classes.labels[answered],
+            failure_modes=self._vote_failure_modes(candidates, weighed, answered),
+            decisions=decide(
+                self._classes.passes[answered], label_probabilities, rejects, novelty, self.calibration.thresholds
+            ),
+            probabilities=label_probabilities.astype(np.float32),
+            reject_probabilities=None if rejects is None else rejects.astype(np.float32),
+            margins=(label_probabilities - others.max(axis=1)).astype(np.float32),
+            novelty=novelty,
+            method=self._method,
+            method_labels=self._classes.labels[weighed.method_columns],
+            anchor_labels=self._classes.labels[order],
+            anchor_distances=np.take_along_axis(anchor_distances, order, axis=1),
+            neighbours=self._neighbours(candidates, weighed.ranking[:, :n_neighbours], weighed.match_distances),
+        )
+
+    def search(self, vectors: NDArray[np.float32], *, n_neighbours: int = DEFAULT_NEIGHBOURS) -> NeighbourBatch:
+        """Return the K nearest references of (Q, V) float32 inspection vectors, as ``classify`` takes them."""
+        _, candidates = self._candidates(vectors, n_neighbours)
+        scores = self.calibration.mix.scores(candidates.beta, candidates.eta, candidates.gamma)
+        ranking = np.argsort(scores, axis=1, kind="stable")[:, :n_neighbours]
+        return self._neighbours(candidates, ranking, self.calibration.mix.distances(scores))
+
+    def _candidates(self, vectors: NDArray[np.float32], n_neighbours: int) -> tuple[NDArray[np.float32], Candidates]:
+        if n_neighbours < 1:
+            message = f"n_neighbours {n_neighbours}: expected at least 1"
+            raise ValueError(message)
+        if not len(vectors):
+            raise InvalidVectorError(expected=f"(Q, {self.scale.n_values}) with Q at least 1", actual=vectors.shape)
+        embedded = self.contents.embedder.embed(vectors)
+        n_candidates = min(max(self.calibration.rerank.n_candidates, n_neighbours), self.n_references)
+        positions = propose(self.contents.faiss_index, embedded, n_candidates)
+        queries = (
+            embedded if self._space.is_embedding else to_unit_scale(vectors, self.contents.embedder.card.value_range)
+        )
+        return embedded, measure(positions, embedded, self.contents.embeddings, self._space, queries)
+
+    def _neighbours(
+        self, candidates: Candidates, ranking: NDArray[np.intp], match_distances: NDArray[np.float32]
+    ) -> NeighbourBatch:
+        def pick(values: NDArray[Any]) -> NDArray[Any]:
+            return np.take_along_axis(values, ranking, axis=1)
+
+        positions = pick(candidates.positions)
+        return NeighbourBatch(
+            positions=positions,
+            labels=self.contents.references.labels[positions],
+            ids=_rows(self.contents.references.ids(positions), positions.shape[1]),
+            failure_modes=tuple(
+                tuple(self._failure_modes[code] for code in row) for row in self._failure_codes[positions].tolist()
+            ),
+            distances=pick(candidates.distances),
+            beta=pick(candidates.beta),
+            eta=pick(candidates.eta),
+            gamma=pick(candidates.gamma),
+            match_distances=pick(match_distances),
+        )
+
+    def _vote_failure_modes(
+        self, candidates: Candidates, weighed: Weighed, answered: NDArray[np.intp]
+    ) -> tuple[str, ...]:
+        """Return the failure mode with the most weight among the voting neighbours that bear the answered label."""
+        best = weighed.ranking[:, : self.calibration.vote.n_voting]
+        positions = np.take_along_axis(candidates.positions, best, axis=1)
+        weights = 1.0 - np.take_along_axis(weighed.match_distances, best, axis=1)
+        weights = np.where(self._columns[positions] == answered[:, None], weights, 0.0)
+        codes = self._failure_codes[positions]
+        totals = np.einsum("qij,qj->qi", codes[:, :, None] == codes[:, None, :], weights)
+        totals = np.where(weights > 0, totals, 0.0)
+        winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
+        winners = np.where(totals.max(axis=1) > 0, winners, self._class_failure_codes[answered])
+        return tuple(self._failure_modes[code] for code in winners.tolist())
+
+
+def _rows(texts: tuple[str, ...], width: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(texts[start : start + width] for start in range(0, len(texts), width))
+
+
+def _rerank_space(contents: IndexContents) -> RerankSpace:
+    settings = contents.calibration.rerank
+    if settings.space == "embedding":
+        return RerankSpace(contents.embeddings, is_embedding=True, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
+    if contents.raw is None:
+        message = f"{contents.station}/{contents.generation}: it re-ranks raw maps, and holds none"
+        raise ArtifactCorruptError(message)
+    return RerankSpace(contents.raw, is_embedding=False, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
+
+
+def to_unit_scale(vectors: NDArray[np.float32], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Return (Q, V) inspection vectors on a scale of 0 … 1, on which raw maps are compared."""
+    low, high = value_range
+    return ((vectors - np.float32(low)) / np.float32(high - low)).astype(np.float32)

@@ -1,0 +1,120 @@
+"""The match distance: one number from beta, eta and gamma, fitted on pairs of known records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from miwake.indexer.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+N_BINS = 40
+"""Bins of the stored histograms of matching and mismatching pairs."""
+
+RIDGE = 1e-3
+"""Penalty on the weights of standardised measures: keeps them finite where pairs separate perfectly."""
+
+BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchMix:
+    """The logistic mix: match distance = 1 / (1 + exp(-(bias + sum of weight x measure))).
+
+    Attributes
+    ----------
+    scale_weight, deviation_weight : float
+        Of ``|beta - 1|`` and eta; never negative, so that an opposite or wildly scaled reference is never near.
+    spread_weight : float
+        Of gamma; either sign.
+    bias : float
+    """
+
+    scale_weight: float
+    deviation_weight: float
+    spread_weight: float
+    bias: float
+
+    def scores(
+        self, beta: NDArray[np.floating], eta: NDArray[np.floating], gamma: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Return the log odds of *different class*, of the measures' shape: what neighbours are sorted by."""
+        scale = self.scale_weight * np.abs(beta.astype(np.float64) - 1.0)
+        scores: NDArray[np.float64] = scale + self.deviation_weight * eta + self.spread_weight * gamma + self.bias
+        return scores
+
+    def distances(self, scores: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the match distances in [0, 1) of the given scores, float32."""
+        distances: NDArray[np.float32] = np.minimum(expit(scores), BELOW_ONE).astype(np.float32)
+        return distances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchHistogram:
+    """How the match distances of the fitted pairs are spread: counts in ``N_BINS`` equal bins of [0, 1)."""
+
+    matching: tuple[int, ...]
+    mismatching: tuple[int, ...]
+
+
+def fit_mix(
+    beta: NDArray[np.floating],
+    eta: NDArray[np.floating],
+    gamma: NDArray[np.floating],
+    same: NDArray[np.bool_],
+) -> MatchMix:
+    """Fit the mix by penalised maximum likelihood, bounded so that scale and deviation never count as nearness.
+
+    Parameters
+    ----------
+    beta, eta, gamma : (P,) float
+        The measures of P pairs of a calibration query and a reference.
+    same : (P,) bool
+        Whether the two bear one label.
+
+    Raises
+    ------
+    CalibrationError
+        If there are no matching or no mismatching pairs.
+    """
+    if same.all() or not same.any():
+        message = f"{int(same.sum())} matching pairs of {len(same)}: the mix needs matching and mismatching ones"
+        raise CalibrationError(message)
+    measures = np.stack([np.abs(beta - 1.0), eta, gamma], axis=1).astype(np.float64)
+    centre = measures.mean(axis=0)
+    spread = np.maximum(measures.std(axis=0), 1e-9)
+    standard = (measures - centre) / spread
+    sign = np.where(same, 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = sign * (standard @ weights[:3] + weights[3])
+        error = sign * expit(margin) / len(sign)
+        slope = np.append(standard.T @ error + 2 * RIDGE * weights[:3], error.sum())
+        return float(np.logaddexp(0, margin).mean() + RIDGE * weights[:3] @ weights[:3]), slope
+
+    found = minimize(
+        loss, np.zeros(4), jac=True, method="L-BFGS-B", bounds=[(0, None), (0, None), (None, None), (None, None)]
+    )
+    weights = found.x[:3] / spread
+    bias = found.x[3] - weights @ centre
+    return MatchMix(
+        scale_weight=float(weights[0]),
+        deviation_weight=float(weights[1]),
+        spread_weight=float(weights[2]),
+        bias=float(bias),
+    )
+
+
+def histogram(distances: NDArray[np.float32], same: NDArray[np.bool_]) -> MatchHistogram:
+    """Return the histogram of match distances (P,) of pairs that are the ``same`` class or not."""
+    edges = np.linspace(0, 1, N_BINS + 1)
+    return MatchHistogram(
+        matching=tuple(int(n) for n in np.histogram(distances[same], edges)[0]),
+        mismatching=tuple(int(n) for n in np.histogram(distances[~same], edges)[0]),
+    )

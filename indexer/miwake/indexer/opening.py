@@ -1,0 +1,104 @@
+"""Opening a generation: verify every hash, load, replay the canaries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from miwake.indexer.anchors import read_anchors
+from miwake.indexer.calibration import CALIBRATION_FILE, Calibration
+from miwake.indexer.calibration import FORMAT_VERSION as CALIBRATION_VERSION
+from miwake.indexer.canaries import read_canaries
+from miwake.indexer.embedder import Embedder
+from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.files import read_json
+from miwake.indexer.generation import open_generation
+from miwake.indexer.index import IndexContents, InspectionIndex
+from miwake.indexer.reference_files import ReferenceFiles, map_array
+from miwake.indexer.search import INDEX_FILE, load_index
+from miwake.indexer.station import StationFolder
+from miwake.indexer.store import ReferenceStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from miwake.indexer.store_schema import StationSchema
+
+EMBEDDINGS_FILE = "embeddings.npy"
+RAW_FILE = "raw.npy"
+
+
+def open_index(station_folder: Path, generation: str | None = None) -> InspectionIndex:
+    """Open a generation of the station in ``STORE/<station>``; None: the current one.
+
+    Raises
+    ------
+    StationNotFoundError
+        If there is no such station or generation, or nothing has been published.
+    ArtifactCorruptError, ArtifactVersionError
+        If a file is damaged, missing, unlisted or of another format; the message names it.
+    """
+    station = StationFolder(station_folder)
+    with ReferenceStore.open(station_folder) as store:
+        schema = store.schema
+    folder, manifest = open_generation(station, generation)
+    embedder = Embedder.open(station.embedders_path / manifest.embedder_id)
+    index = load(
+        folder,
+        embedder,
+        schema,
+        station=station.name,
+        generation=manifest.generation,
+        revision=manifest.base_revision,
+    )
+    read_canaries(folder).replay(index)
+    return index
+
+
+def load(
+    folder: Path, embedder: Embedder, schema: StationSchema, *, station: str, generation: str, revision: int
+) -> InspectionIndex:
+    """Return the index in a folder whose hashes have been verified; the canaries are left to the caller.
+
+    Raises
+    ------
+    ArtifactCorruptError, ArtifactVersionError
+        If the files do not fit each other, the embedder or the station.
+    """
+    calibration = read_json(folder / CALIBRATION_FILE, Calibration, CALIBRATION_VERSION)
+    references = ReferenceFiles.open(folder)
+    embeddings = _map_vectors(folder / EMBEDDINGS_FILE, len(references), embedder.card.n_dimensions)
+    raw = None
+    if calibration.rerank.space == "raw":
+        raw = _map_vectors(folder / RAW_FILE, len(references), embedder.card.n_values)
+    return InspectionIndex(
+        IndexContents(
+            station=station,
+            generation=generation,
+            revision=revision,
+            embedder=embedder,
+            faiss_index=load_index(
+                (folder / INDEX_FILE).read_bytes(),
+                n_references=len(references),
+                n_dimensions=embedder.card.n_dimensions,
+            ),
+            embeddings=embeddings,
+            raw=raw,
+            references=references,
+            anchors=read_anchors(folder),
+            calibration=calibration,
+            pass_labels=schema.pass_labels,
+            flatness=schema.flatness,
+        )
+    )
+
+
+def _map_vectors(path: Path, n_rows: int, n_columns: int) -> NDArray[np.float32]:
+    vectors: NDArray[np.float32] = map_array(path, np.float32, 2)
+    if vectors.shape != (n_rows, n_columns):
+        message = f"{path}: an array of shape {vectors.shape}, expected ({n_rows}, {n_columns})"
+        raise ArtifactCorruptError(message)
+    return vectors
