@@ -76,10 +76,16 @@ def read_json(path: Path, kind: type[T], version: int) -> T:
     """
     try:
         data = path.read_bytes()
-        stored = json.loads(data)
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror}"
         raise ArtifactCorruptError(message) from error
+    return parse_json(data, path, kind, version)
+
+
+def parse_json(data: bytes, path: Path, kind: type[T], version: int) -> T:
+    """Return what ``data``, the bytes of the file at ``path``, holds; see ``read_json``."""
+    try:
+        stored = json.loads(data)
     except ValueError as error:
         message = f"{path}: not JSON: {error}"
         raise ArtifactCorruptError(message) from error

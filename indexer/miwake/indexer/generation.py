@@ -25,35 +25,12 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Canaries:
-    """Queries with known answers, replayed when a generation is opened: the same hardware or not, it must agree.
-
-    Attributes
-    ----------
-    positions : q ints
-        Rows of the generation's references whose inspection vectors are the queries.
-    labels : q ints
-        The labels answered.
-    neighbour_ids : q tuples of k texts
-        The ids of the references returned, nearest first.
-    distances : q tuples of k floats
-        Their Euclidean distances in embedding space.
-    """
-
-    positions: tuple[int, ...] = ()
-    labels: tuple[int, ...] = ()
-    neighbour_ids: tuple[tuple[str, ...], ...] = ()
-    distances: tuple[tuple[float, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """What the builder of a generation knows about it; see ``Manifest``."""
 
     embedder_id: str
     base_revision: int
     n_references: int
-    canaries: Canaries = field(default_factory=Canaries)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,7 +54,6 @@ class Manifest:
         N.
     files : mapping of file name to SHA-256
         Every file of the generation but the manifest and its hash.
-    canaries : Canaries
     settings : mapping
         What the builder was told and what it chose.
     """
@@ -91,7 +67,6 @@ class Manifest:
     base_revision: int
     n_references: int
     files: Mapping[str, str]
-    canaries: Canaries
     settings: Mapping[str, Any]
     format_version: int = FORMAT_VERSION
 
@@ -145,11 +120,13 @@ def activate(station: StationFolder, generation: str) -> None:
 
     Raises
     ------
+    StationNotFoundError
+        If there is no such generation.
     ArtifactCorruptError, ArtifactVersionError
         If it cannot be served; what is current stays so.
     """
     with station.lock(), _system_errors():
-        folder = station.generation_path(generation)
+        folder = _existing(station, generation)
         verify(folder)
         station.set_current(Current(generation=generation, manifest_sha256=sha256_of(folder / MANIFEST_FILE)))
 
@@ -171,10 +148,7 @@ def open_generation(station: StationFolder, generation: str | None = None) -> tu
             message = f"{station.path / CURRENT_FILE}: does not fit {folder / MANIFEST_FILE}: one of them is damaged"
             raise ArtifactCorruptError(message)
     else:
-        folder = station.generation_path(generation)
-        if not folder.is_dir():
-            message = f"{station.path}: no generation {generation!r}, there are {', '.join(station.generations())}"
-            raise StationNotFoundError(message)
+        folder = _existing(station, generation)
     manifest = verify(folder)
     check_files(station.embedders_path / manifest.embedder_id, manifest.embedder_files, MANIFEST_FILE)
     return folder, manifest
@@ -206,6 +180,16 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
+def _existing(station: StationFolder, generation: str) -> Path:
+    folder = station.generation_path(generation)
+    if not folder.is_dir():
+        message = (
+            f"{station.path}: no generation {generation!r}, there are: {', '.join(station.generations()) or 'none'}"
+        )
+        raise StationNotFoundError(message)
+    return folder
+
+
 def _manifest(station: StationFolder, generation: str, contents: Contents, folder: Path) -> Manifest:
     embedder = station.embedders_path / contents.embedder_id
     if not embedder.is_dir():
@@ -221,7 +205,6 @@ def _manifest(station: StationFolder, generation: str, contents: Contents, folde
         base_revision=contents.base_revision,
         n_references=contents.n_references,
         files=hash_files(folder),
-        canaries=contents.canaries,
         settings=contents.settings,
     )
 
@@ -255,6 +238,8 @@ def _current_name(station: StationFolder) -> str | None:
 def _remove_unfinished(station: StationFolder) -> None:
     for left_over in station.generations_path.glob(".g*.part"):
         shutil.rmtree(left_over)
+    for left_over in station.path.glob(f".{CURRENT_FILE}.*.part"):
+        left_over.unlink()
 
 
 @contextmanager

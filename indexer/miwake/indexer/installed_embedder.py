@@ -61,7 +61,8 @@ def _copy(source: Path, folder: Path) -> None:
     part = folder.with_name(f".{folder.name}.part")
     try:
         make_folder(folder.parent)
-        shutil.rmtree(part, ignore_errors=True)
+        for left_over in folder.parent.glob(".*.part"):
+            shutil.rmtree(left_over)
         part.mkdir()
         for name in (MODEL_FILE, CARD_FILE):
             shutil.copyfile(source / name, part / name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError, StoreBusyError, StoreError
-from miwake.indexer.files import fsync_folder, read_json, to_json, write_durably
+from miwake.indexer.files import fsync_folder, parse_json, to_json, write_durably
 from miwake.indexer.store_schema import STORE_FILE
 
 if TYPE_CHECKING:
@@ -127,13 +127,18 @@ class StationFolder:
             If ``CURRENT`` is damaged, or of another format version.
         """
         path = self.path / CURRENT_FILE
-        if not path.exists():
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
             what = "nothing has been published" if (self.path / STORE_FILE).is_file() else "no station here"
             message = f"{self.path}: {what} ({CURRENT_FILE} is missing)"
-            raise StationNotFoundError(message)
-        current = read_json(path, Current, CURRENT_FORMAT_VERSION)
+            raise StationNotFoundError(message) from error
+        except OSError as error:
+            message = f"{path}: cannot be read: {error.strerror}"
+            raise ArtifactCorruptError(message) from error
+        current = parse_json(data, path, Current, CURRENT_FORMAT_VERSION)
         # Only one text says the same, so that no changed byte passes.
-        if path.read_bytes() != to_json(current) or not GENERATION_NAME.fullmatch(current.generation):
+        if data != to_json(current) or not GENERATION_NAME.fullmatch(current.generation):
             message = f"{path}: damaged: names generation {current.generation!r} in a form that was not written here"
             raise ArtifactCorruptError(message)
         return current

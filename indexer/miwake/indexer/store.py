@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from miwake.indexer.errors import StationNotFoundError, StoreError
 from miwake.indexer.files import fsync_folder
 from miwake.indexer.store_changes import Change, Writer, check_label, check_records, check_text
+from miwake.indexer.store_check import check_store
 from miwake.indexer.store_reading import HistoryEntry, Snapshot, collect, read_batches, read_history, read_revision
 from miwake.indexer.store_schema import (
     BUSY_TIMEOUT_S,
@@ -198,6 +199,17 @@ class ReferenceStore:
         with own_errors(self.path):
             return read_history(self._connection, self.path, reference_id)
 
+    def check(self) -> None:
+        """Check the whole file, history included; writers wait meanwhile.
+
+        Raises
+        ------
+        ArtifactCorruptError
+            Naming the first thing that is not as it was written.
+        """
+        with own_errors(self.path), _transaction(self._connection, "BEGIN"):
+            check_store(self._connection, self.path)
+
     @contextmanager
     def _writer(self, actor: str) -> Iterator[Writer]:
         at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -217,8 +229,8 @@ def _connected(path: Path, *, create: bool, busy_timeout_s: float) -> Iterator[s
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")

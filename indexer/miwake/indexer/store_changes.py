@@ -53,9 +53,6 @@ def check_records(records: Records, schema: StationSchema) -> list[bytes]:
     if records.heat_map_shape != schema.heat_map_shape:
         message = f"{records.source}: heat maps of {records.heat_map_shape}, the station has {schema.heat_map_shape}"
         raise DataError(message)
-    if records.value_range not in (None, schema.value_range):
-        message = f"{records.source}: value range {records.value_range}, the station has {schema.value_range}"
-        raise DataError(message)
     _check_ids(records)
     for column in ("failure_modes", "parts", "groups", "splits", "times"):
         _check_texts(getattr(records, column), f"{records.source}: {column}")

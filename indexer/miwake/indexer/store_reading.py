@@ -131,7 +131,7 @@ def read_revision(connection: sqlite3.Connection, path: Path, revision: int | No
         If there is no such revision.
     """
     row = connection.execute("SELECT * FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
-    latest = NO_CHANGES if row is None else _checked_revision(row, path)
+    latest = NO_CHANGES if row is None else checked_revision(row, path)
     if revision is None or revision == latest.revision:
         return latest
     if not 0 <= revision <= latest.revision:
@@ -143,10 +143,17 @@ def read_revision(connection: sqlite3.Connection, path: Path, revision: int | No
     if row is None:
         message = f"{path}: revision {revision} is missing"
         raise ArtifactCorruptError(message)
-    return _checked_revision(row, path)
+    return checked_revision(row, path)
 
 
-def _checked_revision(row: Sequence[Any], path: Path) -> Revision:
+def checked_revision(row: Sequence[Any], path: Path) -> Revision:
+    """Return the revision that a row of the table holds.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If its values are not those that were written.
+    """
     if checksum(*row[:-1]) != row[-1]:
         message = f"{path}: revision {row[0]!r} is damaged"
         raise ArtifactCorruptError(message)
