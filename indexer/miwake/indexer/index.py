@@ -153,6 +153,10 @@ class InspectionIndex:
             raise KeyError(label)
         return np.array(self.contents.anchors.vectors[rows[0]])
 
+    def reference_vector(self, position: int) -> NDArray[np.float32]:
+        """Return the inspection vector (V,) float32 of a reference, by its row in the generation."""
+        return np.array(self.contents.references.vectors[position])
+
     def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int = DEFAULT_NEIGHBOURS) -> VerdictBatch:
         """Return the verdicts on (Q, V) float32 inspection vectors, none of which ``scale`` refuses.
 

@@ -1,0 +1,127 @@
+"""What a station is, in plain values: its references, its index, and how sure it has shown itself to be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from miwake.indexer.opening import open_index
+from miwake.indexer.station import StationFolder
+from miwake.indexer.store import ReferenceStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from miwake.indexer.calibration import Calibration
+    from miwake.indexer.index import InspectionIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassDescription:
+    """One class of an index.
+
+    Attributes
+    ----------
+    label : int
+    is_pass : bool
+    n_references, n_parts : int
+        Rows without a part count as a part each.
+    failure_modes : mapping of failure mode to its number of references
+    """
+
+    label: int
+    is_pass: bool
+    n_references: int
+    n_parts: int
+    failure_modes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationDescription:
+    """A station and one of its generations.
+
+    Attributes
+    ----------
+    station, generation, embedder, preset : text
+    revision : int
+        The revision that the generation was built from.
+    latest_revision : int
+        Of the store; changes beyond ``revision`` wait for a rebuild.
+    n_references : int
+    heat_map_shape : (rows, columns)
+    value_range : (low, high)
+    pass_labels : tuple of int
+    classes : tuple of ClassDescription
+    calibration : Calibration
+    generations : tuple of text
+        All that are stored, oldest first.
+    """
+
+    station: str
+    generation: str
+    embedder: str
+    preset: str
+    revision: int
+    latest_revision: int
+    n_references: int
+    heat_map_shape: tuple[int, int]
+    value_range: tuple[float, float]
+    pass_labels: tuple[int, ...]
+    classes: tuple[ClassDescription, ...]
+    calibration: Calibration
+    generations: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def describe(station_folder: Path, generation: str | None = None) -> StationDescription:
+    """Return what a station is; None: its current generation.
+
+    Raises
+    ------
+    StoreError, ArtifactError
+        If the station or the generation cannot be opened.
+    """
+    index = open_index(station_folder, generation)
+    with ReferenceStore.open(station_folder) as store:
+        latest_revision = store.revision
+    card = index.contents.embedder.card
+    return StationDescription(
+        station=index.station,
+        generation=index.generation,
+        embedder=index.embedder_id,
+        preset=card.preset,
+        revision=index.revision,
+        latest_revision=latest_revision,
+        n_references=index.n_references,
+        heat_map_shape=index.heat_map_shape,
+        value_range=card.value_range,
+        pass_labels=index.pass_labels,
+        classes=_classes(index),
+        calibration=index.calibration,
+        generations=tuple(StationFolder(station_folder).generations()),
+    )
+
+
+def _classes(index: InspectionIndex) -> tuple[ClassDescription, ...]:
+    references = index.contents.references
+    mode_codes, modes = references.codes("failure_mode")
+    part_codes, parts = references.codes("part")
+    described = []
+    for label in index.labels:
+        rows = references.labels == label
+        own_parts = [parts[code] for code in part_codes[rows].tolist()]
+        counted = Counter(modes[code] for code in mode_codes[rows].tolist())
+        described.append(
+            ClassDescription(
+                label=label,
+                is_pass=label in index.pass_labels,
+                n_references=int(rows.sum()),
+                n_parts=len({part for part in own_parts if part}) + sum(not part for part in own_parts),
+                failure_modes=dict(counted.most_common()),
+            )
+        )
+    return tuple(described)

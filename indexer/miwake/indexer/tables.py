@@ -1,0 +1,105 @@
+"""What the command line shows of an index, as Rich tables and lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from miwake.indexer.answers import NeighbourBatch
+    from miwake.indexer.build import Built
+    from miwake.indexer.calibration import Calibration, Measured
+    from miwake.indexer.describe import StationDescription
+
+
+def built_lines(built: Built) -> Iterator[str]:
+    """Yield what a build published."""
+    added = f", {built.n_added} added" if built.n_added else ""
+    yield f"{built.station}: {built.generation}, {built.n_references} references at revision {built.revision}{added}"
+    yield from calibration_lines(built.calibration)
+
+
+def calibration_lines(calibration: Calibration) -> Iterator[str]:
+    """Yield what an index knows about itself, all of it measured on calibration parts by cross-fitting."""
+    evidence, thresholds, rerank = calibration.evidence, calibration.thresholds, calibration.rerank
+    yield (
+        f"measured on {evidence.n_rows} calibration rows of {evidence.n_parts} parts that the embedder has not seen, "
+        f"against {evidence.n_references} references, cross-fitted:"
+    )
+    if evidence.n_not_covered:
+        yield f"  {evidence.n_not_covered} further rows are of classes without a reference, and were left out"
+    for name, measured in evidence.methods.items():
+        chosen = "  <- answers" if name == calibration.method else ""
+        yield f"  {name:15s} {_rates(measured)}{chosen}"
+    yield f"  calibration error of the probability {evidence.calibration_error:.3f}"
+    yield (
+        f"SOART3 re-ranks {rerank.n_candidates} candidates in {rerank.space} space "
+        f"with p_eta {rerank.p_eta}, p_gamma {rerank.p_gamma}; accuracy of its vote as tried: "
+        + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in evidence.rerank_accuracy.items())
+        + f"; without it {evidence.methods['vote'].accuracy:.4f}"
+    )
+    yield (
+        f"thresholds {thresholds.name!r}: PASS up to a reject probability of {thresholds.pass_at_most:g}, "
+        f"REJECT from {thresholds.reject_at_least:g}, UNKNOWN beyond a distance of {thresholds.novelty_at_most:.4g} "
+        f"({thresholds.novelty_false_alarms:.1%} of the calibration rows)"
+    )
+
+
+def _rates(measured: Measured) -> str:
+    rates = f"accuracy {measured.accuracy:.4f}, balanced {measured.balanced_accuracy:.4f}"
+    if measured.escape_rate is None:
+        return rates
+    overkill = "none to measure" if measured.overkill_rate is None else f"{measured.overkill_rate:.2%}"
+    return f"{rates}, escapes {measured.escape_rate:.2%}, overkill {overkill}"
+
+
+def description_lines(described: StationDescription) -> Iterator[str]:
+    """Yield what a station is."""
+    rows, columns = described.heat_map_shape
+    low, high = described.value_range
+    waiting = described.latest_revision - described.revision
+    yield (
+        f"{described.station}: {described.generation} of {len(described.generations)} stored, "
+        f"{described.n_references} references at revision {described.revision}"
+        + (f" ({waiting} later revisions wait for a rebuild)" if waiting else "")
+    )
+    yield (
+        f"embedder {described.embedder} ({described.preset}), heat maps {rows} x {columns} on {low:g} … {high:g}, "
+        f"pass labels {list(described.pass_labels)}"
+    )
+    yield from calibration_lines(described.calibration)
+
+
+def class_table(described: StationDescription) -> Table:
+    """Return a row for each class."""
+    table = Table("label", "", "failure modes", "references", "parts")
+    for one in described.classes:
+        modes = ", ".join(f"{mode or '(none)'} {count}" for mode, count in one.failure_modes.items())
+        table.add_row(
+            str(one.label), "pass" if one.is_pass else "reject", modes, str(one.n_references), str(one.n_parts)
+        )
+    return table
+
+
+def neighbour_table(batch: NeighbourBatch, row: int, title: str) -> Table:
+    """Return the neighbours of one query."""
+    table = Table("", "reference", "label", "failure mode", "distance", "beta", "eta", "gamma", "match", title=title)
+    for rank in range(batch.labels.shape[1]):
+        numbers = (
+            batch.distances[row, rank],
+            batch.beta[row, rank],
+            batch.eta[row, rank],
+            batch.gamma[row, rank],
+            batch.match_distances[row, rank],
+        )
+        table.add_row(
+            str(rank + 1),
+            batch.ids[row][rank],
+            str(batch.labels[row, rank]),
+            batch.failure_modes[row][rank],
+            *(f"{number:.4f}" for number in numbers),
+        )
+    return table
