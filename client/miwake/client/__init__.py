@@ -1,0 +1,66 @@
+"""The client of a miwake server: numpy arrays in, frozen dataclasses out."""
+
+from miwake.client.aio import AsyncClient
+from miwake.client.answers import (
+    Anchors,
+    Answer,
+    Decision,
+    ItemError,
+    ItemErrorReason,
+    LabelMethod,
+    Neighbours,
+    NeighboursAnswer,
+    Provenance,
+    Verdict,
+)
+from miwake.client.client import Client
+from miwake.client.errors import (
+    AccessError,
+    ClosedError,
+    DataFileError,
+    DeadlineExceededError,
+    DrainingError,
+    ErrorDetails,
+    IndexUnusableError,
+    InvalidQueryError,
+    MiwakeError,
+    NotFoundError,
+    OverloadedError,
+    ProtocolError,
+    ServerError,
+    UnavailableError,
+    UnsupportedError,
+)
+from miwake.client.inspections import Inspection, InspectionContext
+
+__all__ = [
+    "AccessError",
+    "Anchors",
+    "Answer",
+    "AsyncClient",
+    "Client",
+    "ClosedError",
+    "DataFileError",
+    "DeadlineExceededError",
+    "Decision",
+    "DrainingError",
+    "ErrorDetails",
+    "IndexUnusableError",
+    "Inspection",
+    "InspectionContext",
+    "InvalidQueryError",
+    "ItemError",
+    "ItemErrorReason",
+    "LabelMethod",
+    "MiwakeError",
+    "Neighbours",
+    "NeighboursAnswer",
+    "NotFoundError",
+    "OverloadedError",
+    "ProtocolError",
+    "Provenance",
+    "ServerError",
+    "UnavailableError",
+    "UnsupportedError",
+    "Verdict",
+]

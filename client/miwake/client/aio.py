@@ -1,0 +1,149 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, TypeVar
+from weakref import WeakSet
+
+import grpc
+import grpc.aio
+
+from miwake.client.aio_stream import AsyncStream
+from miwake.client.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_TIMEOUT_S,
+    DEFAULT_VECTORS_PER_MESSAGE,
+    DEFAULT_WINDOW,
+)
+from miwake.client.errors import ClosedError, translate_error
+from miwake.client.flow import FlowSettings
+from miwake.client.packing import classify_request, inspect_header, search_request
+from miwake.client.unpacking import unpack_batch, unpack_search
+from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+    from types import TracebackType
+
+    from miwake.client.answers import Answer, NeighboursAnswer
+    from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
+    from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class AsyncClient:
+    """Asks a miwake server from asyncio; the same surface as ``Client``. To be made inside a running event loop.
+
+    Parameters
+    ----------
+    target : text
+        Address of the server, ``host:port``.
+    station : text
+        The station to ask; may stay empty where the server has one.
+    timeout_s : float
+        Deadline of each call in seconds; of a stream, the longest wait for its next answer.
+
+    Examples
+    --------
+    ::
+
+        async with AsyncClient("127.0.0.1:50051") as client:
+            async for answer in client.inspect(camera):
+                print(answer.verdict or answer.error)
+    """
+
+    def __init__(self, target: str, *, station: str = "", timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self.target = target
+        self.station = station
+        self.timeout_s = timeout_s
+        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._service = InspectionServiceStub(self._channel)
+        self._streams: WeakSet[AsyncStream] = WeakSet()
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all streams and the connection. A closed client stays closed."""
+        self._is_closed = True
+        for stream in list(self._streams):
+            stream.stop()
+        await self._channel.close()
+
+    async def classify(
+        self,
+        vectors: Vectors,
+        *,
+        ids: Sequence[str] | None = None,
+        context: InspectionContext | None = None,
+        n_neighbours: int | None = None,
+        timeout_s: float | None = None,
+    ) -> list[Answer]:
+        """Return the answers to a batch of vectors, in its order: parameters and errors as ``Client.classify``."""
+        if not len(vectors):
+            return []
+        request = classify_request(vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours)
+        response = await self._call(self._stub().Classify, request, timeout_s)
+        return unpack_batch(response, len(vectors))
+
+    async def search_neighbours(
+        self,
+        vectors: Vectors,
+        *,
+        ids: Sequence[str] | None = None,
+        context: InspectionContext | None = None,
+        n_neighbours: int | None = None,
+        timeout_s: float | None = None,
+    ) -> list[NeighboursAnswer]:
+        """Return the references nearest to each vector: parameters and errors as ``Client.search_neighbours``."""
+        if not len(vectors):
+            return []
+        request = search_request(vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours)
+        response = await self._call(self._stub().SearchNeighbours, request, timeout_s)
+        return unpack_search(response, len(vectors))
+
+    def inspect(
+        self,
+        items: Iterable[Vector | Inspection] | AsyncIterable[Vector | Inspection],
+        *,
+        context: InspectionContext | None = None,
+        n_neighbours: int | None = None,
+        timeout_s: float | None = None,
+        window: int = DEFAULT_WINDOW,
+        vectors_per_message: int = DEFAULT_VECTORS_PER_MESSAGE,
+    ) -> AsyncGenerator[Answer]:
+        """Stream vectors to the server and yield their answers in order, while sending.
+
+        Parameters and errors are those of ``Client.inspect``. A plain iterable runs in the event loop, so it must not
+        block; an asynchronous one may wait for as long as it likes.
+        """
+        settings = FlowSettings(
+            window=window,
+            vectors_per_message=vectors_per_message,
+            timeout_s=self.timeout_s if timeout_s is None else timeout_s,
+        )
+        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours)
+        stream = AsyncStream(self._stub(), header, items, settings, target=self.target)
+        self._streams.add(stream)
+        return stream.answers()
+
+    def _stub(self) -> InspectionServiceAsyncStub:
+        if self._is_closed:
+            raise ClosedError
+        return self._service
+
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, timeout_s: float | None
+    ) -> ResponseT:
+        try:
+            return await method(request, timeout=self.timeout_s if timeout_s is None else timeout_s)
+        except grpc.RpcError as error:
+            raise translate_error(error, target=self.target) from error

@@ -1,0 +1,221 @@
+"""What the client hands over: verdicts with their evidence, as frozen dataclasses of numpy arrays and plain values.
+
+Classes that hold arrays compare by identity, because arrays have no single truth value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from miwake.client.inspections import InspectionContext
+
+
+class Decision(IntEnum):
+    """What to do with the part."""
+
+    PASS = 1
+    REJECT = 2
+    REVIEW = 3
+    UNKNOWN = 4
+
+
+class LabelMethod(IntEnum):
+    """The ways in which a label is found; ``UNSPECIFIED`` is one that only a newer client knows."""
+
+    UNSPECIFIED = 0
+    NEAREST_ANCHOR = 1
+    VOTE = 2
+    SOART3_VOTE = 3
+
+
+class ItemErrorReason(IntEnum):
+    """Why a vector has no verdict; ``UNSPECIFIED`` is a reason that only a newer client knows."""
+
+    UNSPECIFIED = 0
+    WRONG_LENGTH = 1
+    NON_FINITE = 2
+    OUT_OF_RANGE = 3
+    FLAT = 4
+    UNSUPPORTED_DATA_TYPE = 5
+    INTERNAL = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemError:
+    """Why a vector has no verdict: for programs, and for people."""
+
+    reason: ItemErrorReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What answered.
+
+    Attributes
+    ----------
+    station, embedder, generation, threshold_set : text
+    revision : int
+        Of the station's references.
+    queue_ms, compute_ms : float
+        How long the vector waited for the compute thread, and how long its batch was computed, in milliseconds.
+    batch_size : int
+        Vectors computed together.
+    """
+
+    station: str
+    embedder: str
+    generation: str
+    revision: int
+    threshold_set: str
+    queue_ms: float
+    compute_ms: float
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchors:
+    """The distance to every class anchor, nearest first.
+
+    Attributes
+    ----------
+    labels : (C,) int32
+        Class codes.
+    distances : (C,) float32
+        Euclidean distances in embedding space, ascending.
+    """
+
+    labels: NDArray[np.int32]
+    distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """The neighbours that survived re-ranking, nearest match first.
+
+    Attributes
+    ----------
+    ids, failure_modes : tuples of K texts
+        The references' ids, unique in their station, and how each failed.
+    labels : (K,) int32
+        Class codes.
+    distances : (K,) float32
+        Euclidean distances in embedding space.
+    betas, etas, gammas : (K,) float32
+        SOART3 scale, deviation and spread.
+    match_distances : (K,) float32
+        The fitted mix of the three, in [0, 1): 0 same class, towards 1 different.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int32]
+    failure_modes: tuple[str, ...]
+    distances: NDArray[np.float32]
+    betas: NDArray[np.float32]
+    etas: NDArray[np.float32]
+    gammas: NDArray[np.float32]
+    match_distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """The answer for one vector, with its evidence.
+
+    Attributes
+    ----------
+    label : int
+        Class code.
+    failure_mode : text
+        The weighted vote among the neighbours that bear the label.
+    decision : Decision
+    probability : float
+        Calibrated, in [0, 1], that the label is right.
+    reject_probability : float or None
+        Calibrated, in [0, 1], that the part is a reject; None where the station has no pass labels.
+    margin : float
+        Probability of the label minus that of the most probable other class, in [-1, 1].
+    novelty : float
+        Mean Euclidean distance to the nearest references.
+    method : LabelMethod
+        The one whose label is answered.
+    method_labels : mapping of LabelMethod to int
+        What each method found.
+    anchors : Anchors
+    neighbours : Neighbours
+    """
+
+    label: int
+    failure_mode: str
+    decision: Decision
+    probability: float
+    reject_probability: float | None
+    margin: float
+    novelty: float
+    method: LabelMethod
+    method_labels: Mapping[LabelMethod, int]
+    anchors: Anchors
+    neighbours: Neighbours
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """The answer to one vector: exactly one of ``verdict`` and ``error`` is set.
+
+    Attributes
+    ----------
+    id : text
+        The caller's id of the vector.
+    sequence : int
+        The vector's position in the stream or batch, from 0.
+    context : InspectionContext or None
+        What the caller said about the part.
+    verdict : Verdict or None
+    error : ItemError or None
+    provenance : Provenance
+    """
+
+    id: str
+    sequence: int
+    context: InspectionContext | None
+    verdict: Verdict | None
+    error: ItemError | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NeighboursAnswer:
+    """The neighbours of one vector: exactly one of ``neighbours`` and ``error`` is set.
+
+    Attributes
+    ----------
+    id : text
+        The caller's id of the vector.
+    sequence : int
+        The vector's position in the batch, from 0.
+    context : InspectionContext or None
+        What the caller said about the part.
+    neighbours : Neighbours or None
+    error : ItemError or None
+    provenance : Provenance
+    """
+
+    id: str
+    sequence: int
+    context: InspectionContext | None
+    neighbours: Neighbours | None
+    error: ItemError | None
+    provenance: Provenance

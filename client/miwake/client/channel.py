@@ -1,0 +1,25 @@
+"""How both clients connect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFAULT_TIMEOUT_S = 30.0
+"""Deadline of a call, and longest wait for the next answer of a stream, in seconds."""
+
+DEFAULT_WINDOW = 256
+"""Vectors that a stream may be ahead of its answers: four full messages, enough to keep a server busy."""
+
+DEFAULT_VECTORS_PER_MESSAGE = 64
+"""Most vectors in a message of a stream: from here on the cost of a message no longer shows."""
+
+CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
+    # A batch of a few thousand answers with their evidence; gRPC's own limit is 4 MiB.
+    ("grpc.max_receive_message_length", 64 << 20),
+    # gRPC servers that say nothing else close connections that ping more often than every five minutes.
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # A server stands in the same network; a proxy for the web must not come between, least of all on the loopback.
+    ("grpc.enable_http_proxy", 0),
+)
+"""Options of every channel."""

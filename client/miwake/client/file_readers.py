@@ -1,0 +1,207 @@
+"""The file formats that the command line reads: what is in each, before anything is chosen."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from miwake.client.errors import DataFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from miwake.client.inspections import Vector
+
+VALUE_COLUMN = re.compile(r"data(0|[1-9][0-9]*)")
+"""The columns data0, data1 … of the source data."""
+
+VECTOR_COLUMN = "vector"
+"""A Parquet column of whole vectors, where there are no numbered ones."""
+
+OTHER_COLUMNS = ("id", "part", "split", "label")
+"""What is read beside the vectors, where it is there; in NPZ files the plural does as well."""
+
+
+@dataclass(slots=True, eq=False)
+class RawFile:
+    """What a file holds: N vectors, and N values for each column it has besides."""
+
+    vectors: Sequence[Vector]
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def read_parquet(path: Path) -> RawFile:
+    """Read a Parquet file, checking the pages' checksums where there are any.
+
+    Raises
+    ------
+    DataFileError
+        If pyarrow is not installed, the file is damaged, or holds no vectors.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - not in the base install
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as error:
+        message = f"{path}: Parquet files need pyarrow: pip install 'miwake[parquet]'"
+        raise DataFileError(message) from error
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            values = value_columns(path, names, alternative=VECTOR_COLUMN)
+            others = [name for name in OTHER_COLUMNS if name in names]
+            table = file.read(columns=[*values, *others])
+    except pa.ArrowException as error:
+        message = f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}"
+        raise DataFileError(message) from error
+    columns = {name: table[name].to_pylist() for name in others}
+    if values == [VECTOR_COLUMN]:
+        found = enumerate(table[VECTOR_COLUMN].to_pylist())
+        return RawFile([numbers(path, f"vector {row}", vector) for row, vector in found], columns)
+    return RawFile(list(np.stack([numbers(path, name, table[name]) for name in values], axis=1)), columns)
+
+
+def read_csv(path: Path) -> RawFile:
+    """Read a CSV file with a header, in UTF-8.
+
+    Raises
+    ------
+    DataFileError
+        If the file is no such file or holds no vectors; a cell that is no number is named by row and column.
+    """
+    vectors: list[Vector] = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            rows = csv.reader(file)
+            names = next(rows, [])
+            values = [names.index(name) for name in value_columns(path, names)]
+            others = {name: names.index(name) for name in OTHER_COLUMNS if name in names}
+            columns: dict[str, list[str]] = {name: [] for name in others}
+            for row, cells in enumerate(cells for cells in rows if cells):
+                if len(cells) != len(names):
+                    message = f"{path}: row {row}: {len(cells)} cells, expected {len(names)}"
+                    raise DataFileError(message)
+                vectors.append(_csv_vector(path, row, [cells[value] for value in values]))
+                for name, place in others.items():
+                    columns[name].append(cells[place])
+        except (csv.Error, UnicodeDecodeError) as error:
+            message = f"{path}: not a readable CSV file: {error}"
+            raise DataFileError(message) from error
+    return RawFile(vectors, columns)
+
+
+def _csv_vector(path: Path, row: int, cells: list[str]) -> Vector:
+    try:
+        return np.array(cells, dtype=np.float32)
+    except ValueError:
+        place = next(place for place, cell in enumerate(cells) if not _is_number(cell))
+        message = f"{path}: row {row}, column data{place}: {cells[place]!r}, expected a number"
+        raise DataFileError(message) from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def read_npz(path: Path) -> RawFile:
+    """Read an NPZ file: ``vectors`` (N, V) and, where there are, ``ids``, ``parts``, ``splits`` and ``labels``.
+
+    Raises
+    ------
+    DataFileError
+        If the file is damaged, holds no such array, or needs pickle.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = {name.removesuffix("s"): name for name in arrays.files}
+            if VECTOR_COLUMN not in names:
+                message = f"{path}: no array vectors among {', '.join(arrays.files)}"
+                raise DataFileError(message)
+            vectors = _matrix(path, arrays[names[VECTOR_COLUMN]])
+            return RawFile(vectors, {name: arrays[names[name]].tolist() for name in OTHER_COLUMNS if name in names})
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise _unreadable(path, "NPZ", error) from error
+
+
+def read_npy(path: Path) -> RawFile:
+    """Read an NPY file: (N, V), or a single vector (V,).
+
+    Raises
+    ------
+    DataFileError
+        If the file is damaged, or holds something else.
+    """
+    try:
+        return RawFile(_matrix(path, np.atleast_2d(np.load(path, allow_pickle=False))))
+    except (ValueError, EOFError) as error:
+        raise _unreadable(path, "NPY", error) from error
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> DataFileError:
+    if isinstance(error, DataFileError):
+        return error
+    return DataFileError(f"{path}: not a readable {kind} file: {str(error).splitlines()[0] if str(error) else error!r}")
+
+
+def _matrix(path: Path, array: Any) -> list[Vector]:
+    if array.ndim != 2:
+        message = f"{path}: vectors of shape {array.shape}, expected (N, V)"
+        raise DataFileError(message)
+    return list(numbers(path, "vectors", array))
+
+
+def value_columns(path: Path, names: Sequence[str], *, alternative: str = "") -> list[str]:
+    """Return data0, data1 … in the order of their numbers, whatever their order in the file.
+
+    Raises
+    ------
+    DataFileError
+        If one is missing or there twice; if there are none, and no column ``alternative`` either.
+    """
+    found = sorted(int(match[1]) for match in map(VALUE_COLUMN.fullmatch, names) if match)
+    for expected, number in enumerate(found):
+        if number != expected:
+            message = (
+                f"{path}: column data{min(number, expected)} is {'missing' if number > expected else 'there twice'}"
+            )
+            raise DataFileError(message)
+    if found:
+        return [f"data{number}" for number in found]
+    if alternative in names:
+        return [alternative]
+    message = f"{path}: no vectors: expected columns data0, data1 …"
+    raise DataFileError(message)
+
+
+def numbers(path: Path, name: str, values: Any) -> Vector:
+    """Return values as they travel: float16 and uint8 as they are, other numbers as float32.
+
+    Raises
+    ------
+    DataFileError
+        If they are no numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        message = f"{path}: {name} holds {array.dtype}, expected numbers"
+        raise DataFileError(message)
+    with np.errstate(over="ignore"):
+        return array if array.dtype in (np.uint8, np.float16) else array.astype(np.float32)
+
+
+READERS: Mapping[str, Callable[[Path], RawFile]] = {
+    ".parquet": read_parquet,
+    ".csv": read_csv,
+    ".npz": read_npz,
+    ".npy": read_npy,
+}
+"""Which reader by the end of the name."""

@@ -1,0 +1,228 @@
+"""What goes on the wire, for both clients: arrays and dataclasses to messages.
+
+Everything that the caller can get wrong is refused here, before anything is sent. What only the station knows, such as
+how many values a vector must have, is left to the server, which answers with an ``ItemError``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from miwake.client.errors import InvalidQueryError
+from miwake.client.inspections import Inspection
+from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from miwake.client.inspections import InspectionContext, Vector, Vectors
+
+MAX_NEIGHBOURS = 2**32 - 1
+"""What the field can hold; the server has a lower limit of its own."""
+
+DATA_TYPES = {
+    np.dtype("<f4"): vector_pb2.DATA_TYPE_FLOAT32,
+    np.dtype("u1"): vector_pb2.DATA_TYPE_UINT8,
+    np.dtype("<f2"): vector_pb2.DATA_TYPE_FLOAT16,
+}
+"""What travels as it is; any other float is converted to float32 first."""
+
+
+class PackedVector(NamedTuple):
+    """A vector as it goes on the wire, with the size of its values in bytes."""
+
+    message: vector_pb2.InspectionVector
+    size_bytes: int
+
+
+def pack(item: Vector | Inspection) -> PackedVector:
+    """Return an item as a message.
+
+    Parameters
+    ----------
+    item : (V,) float or uint8, or Inspection
+        float16, float32 and uint8 travel as they are; float64 is converted to float32, and what is too large for that
+        becomes an infinity, which the server refuses for this item.
+
+    Raises
+    ------
+    InvalidQueryError
+        If the vector is no array of floats or uint8, has more than one dimension or no values; if the id or a text of
+        the context is no text.
+    """
+    if not isinstance(item, Inspection):
+        item = Inspection(vector=item)
+    values = _values(item.vector)
+    context = None if item.context is None else pack_context(item.context)
+    try:
+        message = vector_pb2.InspectionVector(
+            id=item.id, packed=values.tobytes(), data_type=DATA_TYPES[values.dtype], context=context
+        )
+    except (TypeError, ValueError) as error:
+        message_text = f"id {item.id!r}: expected text: {error}"
+        raise InvalidQueryError(message_text) from error
+    return PackedVector(message, values.nbytes)
+
+
+def _values(vector: Vector) -> NDArray[np.float32 | np.uint8 | np.float16]:
+    if isinstance(vector, np.ma.MaskedArray):
+        message = "a masked array, expected a plain one: fill or drop the masked values first"
+        raise InvalidQueryError(message)
+    try:
+        values = np.asarray(vector)
+    except ValueError as error:
+        message = f"not an array of numbers: {error}"
+        raise InvalidQueryError(message) from error
+    if values.ndim != 1 or not values.size:
+        message = f"a vector of shape {values.shape}, expected (V,): one value for each cell of the heat map"
+        raise InvalidQueryError(message)
+    if values.dtype in DATA_TYPES:
+        return values
+    if values.dtype.kind != "f":
+        message = (
+            f"a vector of {values.dtype}, expected float16, float32, float64 or uint8; "
+            "where the values are numbers, convert them with .astype(numpy.float32)"
+        )
+        raise InvalidQueryError(message)
+    with np.errstate(over="ignore"):
+        return values.astype("<f4")
+
+
+def pack_batch(vectors: Vectors, ids: Sequence[str] | None) -> list[vector_pb2.InspectionVector]:
+    """Return a batch as messages.
+
+    Parameters
+    ----------
+    vectors : (Q, V) float or uint8, or a sequence of Q items as ``pack`` takes them
+    ids : Q texts, or None
+        They stand before the ids of ``Inspection`` items.
+
+    Raises
+    ------
+    InvalidQueryError
+        As ``pack``, naming the position; if ``vectors`` is a single vector; if there are not Q ids.
+    """
+    if isinstance(vectors, np.ndarray) and vectors.ndim != 2:
+        message = f"vectors of shape {vectors.shape}, expected (Q, V): a single vector is a batch of one, vector[None]"
+        raise InvalidQueryError(message)
+    if ids is not None and len(ids) != len(vectors):
+        message = f"{len(ids)} ids, expected {len(vectors)}: one for each vector"
+        raise InvalidQueryError(message)
+    messages = []
+    for position, item in enumerate(vectors):
+        try:
+            packed = pack(item).message
+            if ids is not None:
+                packed.id = ids[position]
+        except (InvalidQueryError, TypeError, ValueError) as error:
+            message = f"vector {position}: {error}"
+            raise InvalidQueryError(message) from error
+        messages.append(packed)
+    return messages
+
+
+def pack_context(context: InspectionContext) -> vector_pb2.InspectionContext:
+    """Return a context as a message.
+
+    Raises
+    ------
+    InvalidQueryError
+        If one of its texts is no text.
+    """
+    try:
+        message = vector_pb2.InspectionContext(
+            part_id=context.part_id,
+            job_id=context.job_id,
+            product_id=context.product_id,
+            recipe_id=context.recipe_id,
+            is_simulated=context.is_simulated,
+        )
+    except (TypeError, ValueError) as error:
+        text = f"{context}: {error}"
+        raise InvalidQueryError(text) from error
+    if context.inspected_at is not None:
+        message.inspected_at.FromDatetime(context.inspected_at)
+    return message
+
+
+def checked_n_neighbours(n_neighbours: int | None) -> int | None:
+    """Return the number of neighbours asked for, None for the server's default.
+
+    Raises
+    ------
+    InvalidQueryError
+        If it is no integer of at least 1.
+    """
+    if n_neighbours is None:
+        return None
+    if isinstance(n_neighbours, bool) or not isinstance(n_neighbours, (int, np.integer)) or n_neighbours < 1:
+        message = f"n_neighbours {n_neighbours!r}, expected an integer of at least 1"
+        raise InvalidQueryError(message)
+    return min(int(n_neighbours), MAX_NEIGHBOURS)
+
+
+def classify_request(
+    vectors: Vectors,
+    *,
+    station: str,
+    ids: Sequence[str] | None,
+    context: InspectionContext | None,
+    n_neighbours: int | None,
+) -> inspection_service_pb2.ClassifyRequest:
+    """Return the request for a batch of verdicts; errors as ``pack_batch``."""
+    return inspection_service_pb2.ClassifyRequest(
+        station=station,
+        context=None if context is None else pack_context(context),
+        vectors=pack_batch(vectors, ids),
+        options=inspection_service_pb2.AnswerOptions(n_neighbours=checked_n_neighbours(n_neighbours)),
+    )
+
+
+def search_request(
+    vectors: Vectors,
+    *,
+    station: str,
+    ids: Sequence[str] | None,
+    context: InspectionContext | None,
+    n_neighbours: int | None,
+) -> inspection_service_pb2.SearchNeighboursRequest:
+    """Return the request for the neighbours of a batch; errors as ``pack_batch``."""
+    return inspection_service_pb2.SearchNeighboursRequest(
+        station=station,
+        context=None if context is None else pack_context(context),
+        vectors=pack_batch(vectors, ids),
+        n_neighbours=checked_n_neighbours(n_neighbours),
+    )
+
+
+def inspect_header(
+    *, station: str, context: InspectionContext | None, n_neighbours: int | None
+) -> inspection_service_pb2.InspectRequest:
+    """Return a request of a stream without its vectors: what all its messages have in common.
+
+    Raises
+    ------
+    InvalidQueryError
+        If the context or the number of neighbours cannot be sent.
+    """
+    return inspection_service_pb2.InspectRequest(
+        station=station,
+        context=None if context is None else pack_context(context),
+        options=inspection_service_pb2.AnswerOptions(n_neighbours=checked_n_neighbours(n_neighbours)),
+    )
+
+
+def inspect_request(
+    header: inspection_service_pb2.InspectRequest, vectors: Sequence[vector_pb2.InspectionVector]
+) -> inspection_service_pb2.InspectRequest:
+    """Return a message of a stream."""
+    return inspection_service_pb2.InspectRequest(
+        station=header.station,
+        context=header.context if header.HasField("context") else None,
+        vectors=vectors,
+        options=header.options,
+    )
