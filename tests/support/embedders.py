@@ -51,7 +51,7 @@ def linear_discriminants(folder: Path, records: Records) -> Embedder:
 
 def _centre(fit: Records, low: float, high: float, scalings: np.ndarray) -> np.ndarray:
     scaled = (fit.vectors.mean(axis=0, dtype=np.float64) - low) / (high - low)
-    return -(scaled + low / (high - low)) @ scalings
+    return np.asarray(-(scaled + low / (high - low)) @ scalings)
 
 
 def _graph(weights: np.ndarray, bias: np.ndarray) -> bytes:

@@ -27,7 +27,7 @@ from miwake.indexer.reference_files import write_references
 from miwake.indexer.roles import calibration_rows
 from miwake.indexer.scale import FLATNESS
 from miwake.indexer.search import INDEX_FILE, build_flat
-from miwake.indexer.station import StationFolder
+from miwake.indexer.station import StationFolder, check_station_name
 from miwake.indexer.store import ReferenceStore
 from miwake.indexer.store_schema import STORE_FILE, StationSchema
 
@@ -106,12 +106,13 @@ def build(
     Raises
     ------
     StoreError
-        If the station exists already.
+        If the station exists already, or its name is no plain name.
     EmbedderError
         If the embedder takes other vectors than the records hold.
     CalibrationError
         If the records cannot show what calibration must know. Then, and after any other error, there is no station.
     """
+    check_station_name(station)
     folder = StationFolder(store / station)
     if (folder.path / STORE_FILE).exists():
         message = f"{folder.path}: the station exists already; `miwake-index rebuild` adds to it"

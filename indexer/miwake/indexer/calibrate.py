@@ -272,7 +272,7 @@ def _fit_bandwidth(bench: _Bench, n_voting: int) -> float:
 
 
 def _choose_rerank(bench: _Bench, vote: VoteSettings, n_candidates: int) -> tuple[RerankSettings, dict[str, float]]:
-    """Return what measures best and the accuracy of everything tried; the usual one stands unless beaten beyond chance."""
+    """Return what re-ranks best, the usual settings unless beaten beyond chance, and the accuracy of all tried."""
     right: dict[RerankSettings, NDArray[np.bool_]] = {}
     for space in ("embedding", "raw"):
         for p_eta, p_gamma in POWERS if space == "embedding" else POWERS[:1]:

@@ -157,6 +157,11 @@ class InspectionIndex:
         """Return the inspection vector (V,) float32 of a reference, by its row in the generation."""
         return np.array(self.contents.references.vectors[position])
 
+    def refuse(self, vectors: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return for each of (Q, V) float32 vectors why it cannot be judged; empty where it can."""
+        codes = self.scale.refusals(vectors).tolist()
+        return tuple(self.scale.explain(code, vectors[row]) if code else "" for row, code in enumerate(codes))
+
     def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int = DEFAULT_NEIGHBOURS) -> VerdictBatch:
         """Return the verdicts on (Q, V) float32 inspection vectors, none of which ``scale`` refuses.
 

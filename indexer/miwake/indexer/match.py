@@ -20,6 +20,9 @@ N_BINS = 40
 RIDGE = 1e-3
 """Penalty on the weights of standardised measures: keeps them finite where pairs separate perfectly."""
 
+LEAST_SCALE_WEIGHT = 2.0
+"""Least weight of ``|beta - 1|``: an opposite reference, whose deviation is 0, must not be near; this moves it by 4."""
+
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
 
 
@@ -30,7 +33,8 @@ class MatchMix:
     Attributes
     ----------
     scale_weight, deviation_weight : float
-        Of ``|beta - 1|`` and eta; never negative, so that an opposite or wildly scaled reference is never near.
+        Of ``|beta - 1|``, at least ``LEAST_SCALE_WEIGHT``, and of eta, not negative: an opposite or wildly scaled
+        reference is never near.
     spread_weight : float
         Of gamma; either sign.
     bias : float
@@ -98,9 +102,9 @@ def fit_mix(
         slope = np.append(standard.T @ error + 2 * RIDGE * weights[:3], error.sum())
         return float(np.logaddexp(0, margin).mean() + RIDGE * weights[:3] @ weights[:3]), slope
 
-    found = minimize(
-        loss, np.zeros(4), jac=True, method="L-BFGS-B", bounds=[(0, None), (0, None), (None, None), (None, None)]
-    )
+    least = LEAST_SCALE_WEIGHT * spread[0]
+    bounds = [(least, None), (0, None), (None, None), (None, None)]
+    found = minimize(loss, np.array([least, 0, 0, 0]), jac=True, method="L-BFGS-B", bounds=bounds)
     weights = found.x[:3] / spread
     bias = found.x[3] - weights @ centre
     return MatchMix(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -86,7 +86,12 @@ def class_table(described: StationDescription) -> Table:
 
 def neighbour_table(batch: NeighbourBatch, row: int, title: str) -> Table:
     """Return the neighbours of one query."""
-    table = Table("", "reference", "label", "failure mode", "distance", "beta", "eta", "gamma", "match", title=title)
+    table = Table(title=title)
+    table.add_column("")
+    for name in ("reference", "label", "failure mode"):
+        table.add_column(name, overflow="fold")
+    for name in ("distance", "beta", "eta", "gamma", "match"):
+        table.add_column(name, justify="right", no_wrap=True)
     for rank in range(batch.labels.shape[1]):
         numbers = (
             batch.distances[row, rank],
@@ -103,3 +108,22 @@ def neighbour_table(batch: NeighbourBatch, row: int, title: str) -> Table:
             *(f"{number:.4f}" for number in numbers),
         )
     return table
+
+
+def neighbours_dict(batch: NeighbourBatch, row: int) -> dict[str, Any]:
+    """Return the neighbours of one query as plain values, for JSON."""
+    return {
+        "neighbours": [
+            {
+                "id": batch.ids[row][rank],
+                "label": int(batch.labels[row, rank]),
+                "failure_mode": batch.failure_modes[row][rank],
+                "distance": float(batch.distances[row, rank]),
+                "beta": float(batch.beta[row, rank]),
+                "eta": float(batch.eta[row, rank]),
+                "gamma": float(batch.gamma[row, rank]),
+                "match_distance": float(batch.match_distances[row, rank]),
+            }
+            for rank in range(batch.labels.shape[1])
+        ]
+    }

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from miwake.indexer.cli import app
+from miwake.indexer.splits import held_out_split
+from support.blobs import blob_records
+from support.embedders import linear_discriminants
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    records = blob_records(300)
+    np.savez(
+        path,
+        vectors=records.vectors,
+        labels=records.labels,
+        failure_modes=np.array(records.failure_modes),
+        parts=np.array(records.parts),
+        splits=np.array(records.splits),
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("embedder")
+    linear_discriminants(folder, held_out_split(blob_records(300))[0])
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, data: Path, embedder: Path) -> Path:
+    result = run("build", data, "--store", tmp_path, "--station", "line1", "--embedder", embedder, "--pass-labels", "0")
+    assert result.exit_code == 0, result.output
+    return tmp_path
+
+
+def test_build_takes_the_training_rows_and_says_what_it_measured(store: Path) -> None:
+    described = json.loads(run("describe", "--store", store, "--json").stdout)
+
+    assert described["n_references"] == 480
+    assert described["calibration"]["evidence"]["methods"]["vote"]["accuracy"] > 0.8
+    assert {one["label"]: one["is_pass"] for one in described["classes"]} == {
+        0: True,
+        1: False,
+        2: False,
+        3: False,
+        7: False,
+    }
+
+
+def test_rebuild_adds_records_once(store: Path, data: Path) -> None:
+    first = json.loads(run("rebuild", "--store", store, "--add", data, "--rows", "all", "--json").stdout)
+    again = json.loads(run("rebuild", "--store", store, "--add", data, "--rows", "all", "--json").stdout)
+
+    assert (first["generation"], first["n_added"], first["n_references"]) == ("g000002", 120, 600)
+    assert (again["generation"], again["n_added"], again["n_references"]) == ("g000003", 0, 600)
+
+
+def test_search_gives_neighbours_nearest_first(store: Path, data: Path) -> None:
+    result = run("search", data, "--store", store, "--row", "12", "--neighbours", "4", "--json")
+
+    neighbours = json.loads(result.stdout)["neighbours"]
+    matches = [one["match_distance"] for one in neighbours]
+    assert len(neighbours) == 4
+    assert matches == sorted(matches)
+    assert neighbours[0]["id"] == "blobs:12"
+
+
+def test_search_shows_a_table(store: Path, data: Path) -> None:
+    result = run("search", data, "--store", store)
+
+    assert result.exit_code == 0
+    assert "blobs:0" in result.stdout
+
+
+def test_check_finds_nothing_wrong_in_a_sound_station(store: Path) -> None:
+    result = run("check", "--store", store)
+
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["ok", "ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index.faiss",
+        "embeddings.npy",
+        "vectors.npy",
+        "references.arrow",
+        "anchors.npz",
+        "calibration.json",
+        "canaries.npz",
+        "manifest.json",
+    ],
+)
+def test_check_names_a_damaged_file(store: Path, name: str) -> None:
+    path = store / "line1" / "generations" / "g000001" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    result = run("check", "--store", store)
+
+    assert result.exit_code == 1
+    assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("describe", "--station", "line2"), "no station 'line2', it has line1"),
+        (("describe", "--generation", "g000009"), "g000009"),
+        (("search", "DATA", "--row", "900"), "row 900 of 600"),
+        (("search", "missing.parquet"), "missing.parquet: no such file"),
+        (("build", "DATA", "--station", "line1", "--embedder", "EMBEDDER"), "exists already"),
+        (("build", "DATA", "--station", "../out", "--embedder", "EMBEDDER"), "station name '../out'"),
+        (("build", "DATA", "--station", "line2", "--embedder", "nowhere"), "embedder.json: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_item(
+    store: Path, data: Path, embedder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    named = {"DATA": str(data), "EMBEDDER": str(embedder)}
+
+    result = run(*(named.get(one, one) for one in arguments), "--store", store)
+
+    assert result.exit_code == 1
+    assert message in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.output
+    assert not (store.parent / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "DATA", "--station", "s", "--embedder", "e", "--heat-map-shape", "36"),
+        ("build", "DATA", "--station", "s", "--embedder", "e", "--value-range", "9:1"),
+        ("build", "DATA", "--station", "s", "--embedder", "e", "--pass-labels", "good"),
+        ("build", "DATA", "--station", "s", "--embedder", "e", "--voting", "200"),
+    ],
+)
+def test_wrong_usage_is_status_two(store: Path, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments, "--store", store).exit_code == 2
