@@ -1,0 +1,120 @@
+"""The store against a dictionary: whatever is done to it and reopened, every revision reads as it was."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from miwake.indexer.errors import ReferenceConflictError, StoreError
+from miwake.indexer.store import ReferenceStore
+from support.references import SCHEMA, make_records, vectors_of
+
+IDS = [f"id {number}" for number in range(6)]
+SEEDS = st.integers(0, 3)
+LABELS = st.integers(0, 2)
+
+
+class Reference(NamedTuple):
+    seed: int
+    label: int
+
+
+batches = st.dictionaries(st.sampled_from(IDS), st.builds(Reference, SEEDS, LABELS), min_size=1)
+some_ids = st.lists(st.sampled_from(IDS), min_size=1)
+
+
+class StoreModel(RuleBasedStateMachine):
+    """``states[r]`` is what revision r holds, in order; every rule changes it as the store is meant to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = ReferenceStore.create(Path(self.folder.name) / "line", schema=SCHEMA)
+        self.states: list[dict[str, Reference]] = [{}]
+
+    def teardown(self) -> None:
+        self.store.check()
+        self.store.close()
+        self.folder.cleanup()
+
+    @property
+    def now(self) -> dict[str, Reference]:
+        return dict(self.states[-1])
+
+    def become(self, state: dict[str, Reference]) -> None:
+        if state != self.states[-1] or list(state) != list(self.states[-1]):
+            self.states.append(state)
+
+    @rule(batch=batches)
+    def add(self, batch: dict[str, Reference]) -> None:
+        records = make_records(
+            list(batch), seeds=[one.seed for one in batch.values()], labels=[one.label for one in batch.values()]
+        )
+        if any(self.now.get(one, reference) != reference for one, reference in batch.items()):
+            with pytest.raises(ReferenceConflictError):
+                self.store.add(records, actor="model")
+        else:
+            change = self.store.add(records, actor="model")
+            assert change.n_added == len(batch.keys() - self.now.keys())
+            self.become(self.now | batch)
+
+    @rule(ids=some_ids, label=LABELS)
+    def relabel(self, ids: list[str], label: int) -> None:
+        self.change_known(ids, lambda: self.store.relabel(ids, label, f"mode {label}", actor="model"))
+        if self.now.keys() >= set(ids):
+            self.become(self.now | {one: self.now[one]._replace(label=label) for one in ids})
+
+    @rule(ids=some_ids)
+    def remove(self, ids: list[str]) -> None:
+        self.change_known(ids, lambda: self.store.remove(ids, actor="model"))
+        if self.now.keys() >= set(ids):
+            self.become({one: reference for one, reference in self.now.items() if one not in ids})
+
+    def change_known(self, ids: list[str], change: object) -> None:
+        assert callable(change)
+        if self.now.keys() >= set(ids):
+            change()
+        else:
+            with pytest.raises(StoreError, match="no reference"):
+                change()
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = ReferenceStore.open(self.store.path.parent)
+
+    @precondition(lambda self: len(self.states) > 1)
+    @rule(data=st.data())
+    def read_an_earlier_revision(self, data: st.DataObject) -> None:
+        revision = data.draw(st.integers(0, len(self.states) - 1))
+        self.assert_holds(revision)
+
+    @invariant()
+    def the_latest_revision_is_the_latest_state(self) -> None:
+        assert self.store.revision == len(self.states) - 1
+        self.assert_holds(self.store.revision)
+
+    @invariant()
+    def the_history_ends_where_the_references_are(self) -> None:
+        for one in IDS:
+            history = self.store.history(one)
+            label = history[-1].to_label if history else None
+            assert label == (self.now[one].label if one in self.now else None)
+
+    def assert_holds(self, revision: int) -> None:
+        state = self.states[revision]
+        found = self.store.snapshot(revision)
+        assert found.ids == tuple(state)
+        assert found.labels.tolist() == [one.label for one in state.values()]
+        if state:
+            assert found.vectors.tobytes() == vectors_of([one.seed for one in state.values()]).tobytes()
+
+
+StoreModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestStoreModel = StoreModel.TestCase
