@@ -144,6 +144,9 @@ def open_generation(station: StationFolder, generation: str | None = None) -> tu
     if generation is None:
         current = station.current()
         folder = station.generation_path(current.generation)
+        if not folder.is_dir():
+            message = f"{station.path / CURRENT_FILE}: names {current.generation}, which does not exist"
+            raise ArtifactCorruptError(message)
         if sha256_of(folder / MANIFEST_FILE) != current.manifest_sha256:
             message = f"{station.path / CURRENT_FILE}: does not fit {folder / MANIFEST_FILE}: one of them is damaged"
             raise ArtifactCorruptError(message)

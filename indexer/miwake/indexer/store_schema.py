@@ -214,6 +214,9 @@ def own_errors(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    except UnicodeDecodeError as error:  # of a message that quotes damaged text
+        message = f"{path}: damaged: it holds text that is not UTF-8"
+        raise ArtifactCorruptError(message) from error
 
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
