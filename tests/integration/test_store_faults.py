@@ -242,7 +242,7 @@ def test_a_flipped_byte_in_the_database_is_refused_or_changes_no_answer(line: Pa
         path.write_bytes(intact)
         (line / f"{STORE_FILE}-journal").unlink(missing_ok=True)
     assert set(answers) == {expected, ()}
-    assert answers.count(()) > DATABASE_FLIPS // 4
+    assert answers.count(()) > DATABASE_FLIPS // 10
 
 
 def test_without_the_checksums_a_flipped_byte_in_the_database_would_be_accepted(line: Path) -> None:
