@@ -66,7 +66,7 @@ def build(
     reading: ReadSettings,
 ) -> None:
     """Create a station from DATA and an embedder, and publish its first generation."""
-    with _errors_as_one_line():
+    with _working():
         from miwake.indexer import build as building  # noqa: PLC0415
 
         built = building.build(
@@ -96,7 +96,7 @@ def rebuild(
     reading: ReadSettings,
 ) -> None:
     """Publish a generation of the latest references; a running server takes it over."""
-    with _errors_as_one_line():
+    with _working():
         from miwake.indexer import build as building  # noqa: PLC0415
         from miwake.indexer.station import StationFolder  # noqa: PLC0415
 
@@ -113,7 +113,7 @@ def rebuild(
 @app.command()
 def describe(*, store: Store, station: Station = "", generation: Generation = None, as_json: AsJson = False) -> None:
     """Say what a station is, and how sure it has shown itself to be."""
-    with _errors_as_one_line():
+    with _working():
         from miwake.indexer import tables  # noqa: PLC0415
         from miwake.indexer.describe import describe as describe_station  # noqa: PLC0415
 
@@ -140,7 +140,7 @@ def search(
     reading: ReadSettings,
 ) -> None:
     """Find the references nearest to one vector of DATA."""
-    with _errors_as_one_line():
+    with _working():
         from miwake.indexer import tables  # noqa: PLC0415
         from miwake.indexer.errors import DataError  # noqa: PLC0415
         from miwake.indexer.opening import open_index  # noqa: PLC0415
@@ -166,7 +166,7 @@ def search(
 @app.command()
 def check(*, store: Store, station: Station = "", as_json: AsJson = False) -> None:
     """Check every row, vector and file of a station; status 1 where something is not as it was written."""
-    with _errors_as_one_line():
+    with _working():
         from miwake.indexer.checking import check as check_station  # noqa: PLC0415
 
         findings = []
@@ -242,9 +242,12 @@ def _print_json(value: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _errors_as_one_line() -> Iterator[None]:
+def _working() -> Iterator[None]:
+    """Work on one thread, and tell our errors as one line."""
     from miwake.indexer.errors import IndexerError  # noqa: PLC0415
+    from miwake.indexer.threads import pin_threads  # noqa: PLC0415
 
+    pin_threads()
     try:
         yield
     except IndexerError as error:
