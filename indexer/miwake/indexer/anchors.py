@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.files import read_npz, to_npz
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,9 +47,7 @@ class Anchors:
 
     def to_npz(self) -> bytes:
         """Return the anchors as the bytes of an NPZ file."""
-        buffer = io.BytesIO()
-        np.savez(buffer, labels=self.labels, vectors=self.vectors, embeddings=self.embeddings)
-        return buffer.getvalue()
+        return to_npz(labels=self.labels, vectors=self.vectors, embeddings=self.embeddings)
 
 
 def class_mean_anchors(vectors: NDArray[np.float32], labels: NDArray[np.int32], embedder: Embedder) -> Anchors:
@@ -72,12 +70,7 @@ def read_anchors(folder: Path) -> Anchors:
         If the file holds other arrays, or arrays that do not fit each other.
     """
     path = folder / ANCHORS_FILE
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            anchors = Anchors(stored["labels"], stored["vectors"], stored["embeddings"])
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{path}: not the anchors of a generation: {error}"
-        raise ArtifactCorruptError(message) from error
+    anchors = Anchors(*read_npz(path, ("labels", "vectors", "embeddings")))
     if not len(anchors.labels) == len(anchors.vectors) == len(anchors.embeddings):
         message = f"{path}: arrays of different lengths"
         raise ArtifactCorruptError(message)

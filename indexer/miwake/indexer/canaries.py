@@ -6,13 +6,13 @@ them what the builder's machine made.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.files import read_npz, to_npz
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,9 +53,7 @@ class Canaries:
 
     def to_npz(self) -> bytes:
         """Return the canaries as the bytes of an NPZ file."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **{name: getattr(self, name) for name in self.__slots__})
-        return buffer.getvalue()
+        return to_npz(**{name: getattr(self, name) for name in self.__slots__})
 
     def replay(self, index: InspectionIndex) -> None:
         """Ask the index again.
@@ -95,13 +93,7 @@ def read_canaries(folder: Path) -> Canaries:
     ArtifactCorruptError
         If the file holds something else.
     """
-    path = folder / CANARIES_FILE
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Canaries(**{name: stored[name] for name in Canaries.__slots__})
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{path}: not the canaries of a generation: {error}"
-        raise ArtifactCorruptError(message) from error
+    return Canaries(*read_npz(folder / CANARIES_FILE, Canaries.__slots__))
 
 
 def _told(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import zipfile
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pydantic
 
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from _typeshed import DataclassInstance
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -98,4 +103,27 @@ def parse_json(data: bytes, path: Path, kind: type[T], version: int) -> T:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         message = f"{path}: {'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
+        raise ArtifactCorruptError(message) from error
+
+
+def to_npz(**arrays: NDArray[Any]) -> bytes:
+    """Return arrays as the bytes of an NPZ file, whose entries carry checksums."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def read_npz(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+    """Return the named arrays of an NPZ file.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If the file cannot be read, or lacks one of them.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return [stored[name] for name in names]
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        message = f"{path}: not an NPZ file with {', '.join(names)}: {error}"
         raise ArtifactCorruptError(message) from error
