@@ -1,0 +1,152 @@
+"""One compute thread for all callers: it takes what is queued when it is free, and waits for nothing else.
+
+Every caller has a lane, a queue of its own. A batch takes one job from each lane in turn, so that a caller with much to
+ask delays the others by one batch at most, and a lane's jobs are answered in their order. A batch asks one index once:
+one generation, one number of neighbours.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from time import perf_counter
+from typing import TYPE_CHECKING, Self
+
+from miwake.server.compute import answer
+from miwake.server.errors import OverloadedError, StoppingError
+from miwake.server.jobs import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from miwake.server.jobs import Answered, Job
+
+RETRY_AFTER_S = 0.25
+"""When a refused caller should try again: the queue's worth of vectors is computed in about that time."""
+
+
+class Lane:
+    """One caller's jobs, in order, and what its deliveries are handed to (on the compute thread: it must not block)."""
+
+    def __init__(self, deliver: Callable[[Delivery], object]) -> None:
+        self.deliver = deliver
+        self.jobs: deque[Job] = deque()
+        self.is_cancelled = False
+
+
+class Batcher:
+    """The queue and its compute thread; a context manager, which answers all that is queued before it leaves."""
+
+    def __init__(self, *, max_batch: int, queue_limit: int) -> None:
+        self._max_batch = max_batch
+        self._queue_limit = queue_limit
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._ring: deque[Lane] = deque()
+        self._n_queued = 0
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="compute")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._is_closed = True
+            self._work.notify()
+            self._room.notify_all()
+        self._thread.join()
+
+    def submit(self, lane: Lane, jobs: Sequence[Job], *, wait: bool) -> None:
+        """Queue jobs behind those of the same lane; drop them quietly where the lane is cancelled.
+
+        A full queue still takes the request that finds it one item short of full, whatever its size.
+
+        Raises
+        ------
+        OverloadedError
+            If the queue is full and ``wait`` is false.
+        StoppingError
+            If the batcher is closed.
+        """
+        with self._lock:
+            while self._n_queued >= self._queue_limit and not (lane.is_cancelled or self._is_closed):
+                if not wait:
+                    raise OverloadedError(what="queued vectors", limit=self._queue_limit, retry_after_s=RETRY_AFTER_S)
+                self._room.wait()
+            if lane.is_cancelled:
+                return
+            if self._is_closed:
+                raise StoppingError
+            if not lane.jobs:
+                self._ring.append(lane)
+            lane.jobs.extend(jobs)
+            self._n_queued += sum(len(job.items) for job in jobs)
+            self._work.notify()
+
+    def cancel(self, lane: Lane) -> None:
+        """Forget what a caller has queued; it is computed no more, and nothing further is taken from it."""
+        with self._lock:
+            lane.is_cancelled = True
+            if lane.jobs:
+                self._ring.remove(lane)
+                self._n_queued -= sum(len(job.items) for job in lane.jobs)
+                lane.jobs.clear()
+            self._room.notify_all()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._compute(batch)
+
+    def _take(self) -> list[tuple[Lane, Job]]:
+        """Return what the next batch is made of; nothing once all is answered and the batcher is closed."""
+        with self._lock:
+            while not self._ring and not self._is_closed:
+                self._work.wait()
+            batch = self._gather() if self._ring else []
+            n_taken = sum(len(job.items) for _, job in batch)
+            self._n_queued -= n_taken
+            self._room.notify(n_taken)
+            return batch
+
+    def _gather(self) -> list[tuple[Lane, Job]]:
+        batch: list[tuple[Lane, Job]] = []
+        passed_over: list[Lane] = []
+        first = self._ring[0].jobs[0]
+        n_items = 0
+        while self._ring and n_items < self._max_batch:
+            lane = self._ring.popleft()
+            job = lane.jobs[0]
+            if batch and (n_items + len(job.items) > self._max_batch or not job.goes_with(first)):
+                passed_over.append(lane)
+                continue
+            batch.append((lane, lane.jobs.popleft()))
+            n_items += len(job.items)
+            if lane.jobs:
+                self._ring.append(lane)
+        self._ring.extendleft(reversed(passed_over))
+        return batch
+
+    def _compute(self, batch: list[tuple[Lane, Job]]) -> None:
+        started = perf_counter()
+        answered = answer([job for _, job in batch])
+        compute_ms = 1e3 * (perf_counter() - started)
+        batch_size = sum(len(job.items) for _, job in batch)
+        shares: dict[Lane, tuple[Job, list[Answered]]] = {}
+        for (lane, job), outcome in zip(batch, answered, strict=True):
+            shares.setdefault(lane, (job, []))[1].append(outcome)
+        for lane, (first, outcomes) in shares.items():
+            lane.deliver(
+                Delivery(
+                    answered=tuple(outcomes),
+                    index=first.index,
+                    queue_ms=1e3 * (started - first.queued_at),
+                    compute_ms=compute_ms,
+                    batch_size=batch_size,
+                )
+            )

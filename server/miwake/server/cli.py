@@ -1,0 +1,116 @@
+"""``miwake-serve``: serve the stations of a store."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""One thread for each library's own pool: there is one compute thread, and pools beside it only cost."""
+
+
+@app.command()
+def serve(
+    store: Annotated[Path | None, typer.Option(help="The folder that holds the stations.")] = None,
+    station: Annotated[
+        list[str] | None, typer.Option(help="A station to serve, repeatable; all in the store where none is named.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="The loopback address to listen on. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one. [50051]")] = None,
+    max_batch: Annotated[int | None, typer.Option(help="Vectors computed together. [64]")] = None,
+    queue_limit: Annotated[int | None, typer.Option(help="Vectors that wait to be computed. [4096]")] = None,
+    max_streams: Annotated[int | None, typer.Option(help="Open streams. [4096]")] = None,
+    stream_window: Annotated[int | None, typer.Option(help="Unanswered vectors of a stream. [256]")] = None,
+    max_neighbours: Annotated[int | None, typer.Option(help="Neighbours in one answer. [100]")] = None,
+    max_vectors: Annotated[int | None, typer.Option(help="Vectors in one message. [2048]")] = None,
+    max_message_bytes: Annotated[int | None, typer.Option(help="Bytes of one message. [16 MiB]")] = None,
+    drain_timeout_s: Annotated[float | None, typer.Option(help="Seconds to answer what is accepted. [30]")] = None,
+    poll_s: Annotated[float | None, typer.Option(help="Seconds between looks for a new generation. [0.25]")] = None,
+    keepalive_s: Annotated[float | None, typer.Option(help="Silence before a client is asked for a sign. [20]")] = None,
+    ping_timeout_s: Annotated[float | None, typer.Option(help="Seconds a client has to give that sign. [10]")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with any of these settings.", envvar="MIWAKE_CONFIG")
+    ] = None,
+) -> None:
+    """Serve the stations of a store until SIGTERM or SIGINT; then answer what is accepted, and end.
+
+    Every flag is also an environment variable, MIWAKE_PORT for --port, and a key of the TOML file. Flags come first,
+    then the environment, then the file. Prints "listening on HOST:PORT" once it serves; logs JSON lines to stderr.
+    """
+    flags = dict(locals())
+    del flags["config"]
+    flags["stations"] = flags.pop("station") or None
+    for name in THREAD_SETTINGS:
+        os.environ.setdefault(name, "1")
+    _serve(flags, config)
+
+
+def _serve(flags: dict[str, Any], config: Path | None) -> None:
+    # Heavy, and not needed for --help; the libraries read the thread settings when they are imported.
+    from miwake.indexer.errors import IndexerError  # noqa: PLC0415
+    from miwake.server.errors import ServerError, SettingsError  # noqa: PLC0415
+    from miwake.server.settings import resolve  # noqa: PLC0415
+
+    try:
+        settings = resolve(flags, config)
+    except SettingsError as error:
+        _fail(error, status=2)
+    configure_logging()
+    from miwake.server.lifecycle import serve as serve_until  # noqa: PLC0415
+    from miwake.server.opener import StoreOpener  # noqa: PLC0415
+
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    try:
+        serve_until(
+            settings, StoreOpener(), stop=stop, announce=lambda address: print(f"listening on {address}", flush=True)
+        )
+    except (ServerError, IndexerError) as error:
+        _fail(error, status=1)
+
+
+def _fail(error: Exception, *, status: int) -> NoReturn:
+    print(f"miwake-serve: {error}", file=sys.stderr)
+    raise typer.Exit(status) from error
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Let the first SIGTERM or SIGINT end the serving, and the second the process."""
+
+    def handle(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def configure_logging() -> None:
+    """Send every event, the libraries' own too, to stderr as one JSON object a line."""
+    import structlog  # noqa: PLC0415
+
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared)
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO)

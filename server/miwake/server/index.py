@@ -1,0 +1,62 @@
+"""What the server asks of an index: the part of ``miwake.indexer.index.InspectionIndex`` that it uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.scale import Scale
+
+
+class Index(Protocol):
+    """One opened generation of one station; immutable, and asked by one thread at a time."""
+
+    @property
+    def station(self) -> str:
+        """The station's name."""
+
+    @property
+    def generation(self) -> str:
+        """The generation's id."""
+
+    @property
+    def revision(self) -> int:
+        """The revision of the references it was built from."""
+
+    @property
+    def embedder_id(self) -> str:
+        """The embedder's id."""
+
+    @property
+    def threshold_set(self) -> str:
+        """The name of the threshold set behind the decisions."""
+
+    @property
+    def scale(self) -> Scale:
+        """Which vectors can be judged at all."""
+
+    def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> VerdictBatch:
+        """Return the verdicts on (Q, V) vectors that ``scale`` does not refuse, with K neighbours each."""
+
+    def search(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> NeighbourBatch:
+        """Return the K nearest references of (Q, V) vectors that ``scale`` does not refuse."""
+
+
+class Opener(Protocol):
+    """How a store's stations are found and opened."""
+
+    def list_stations(self, store: Path) -> Sequence[str]:
+        """Return the names of the stations in a store."""
+
+    def current_generation(self, station_folder: Path) -> str:
+        """Return the id of the generation that is current; cheap."""
+
+    def open(self, station_folder: Path, generation: str) -> Index:
+        """Verify and load a generation."""

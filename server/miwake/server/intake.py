@@ -1,0 +1,104 @@
+"""From a request to jobs: which station, how many neighbours, within which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from miwake.indexer.index import DEFAULT_NEIGHBOURS
+from miwake.server import wire
+from miwake.server.errors import RequestError
+from miwake.server.jobs import Job, Task
+
+if TYPE_CHECKING:
+    from miwake.inspection.v1 import inspection_service_pb2
+    from miwake.server.index import Index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one caller may ask for.
+
+    Attributes
+    ----------
+    max_batch : int
+        Vectors computed together.
+    max_neighbours : int
+        K.
+    max_vectors : int
+        Vectors in one message.
+    max_streams : int
+        Open ``Inspect`` streams, all callers together.
+    stream_window : int
+        Vectors of one stream that are accepted and not answered yet; then nothing more is read from it.
+    """
+
+    max_batch: int
+    max_neighbours: int
+    max_vectors: int
+    max_streams: int
+    stream_window: int
+
+
+def verdict_jobs(
+    request: inspection_service_pb2.InspectRequest | inspection_service_pb2.ClassifyRequest,
+    index: Index,
+    limits: Limits,
+    *,
+    first_sequence: int = 0,
+) -> list[Job]:
+    """Return the jobs that judge a request's vectors, all of them by the same index.
+
+    Raises
+    ------
+    RequestError
+        If the request asks for more than the limits allow.
+    """
+    n_neighbours = _n_neighbours(wire.read_n_neighbours(request.options), "options.n_neighbours", limits)
+    return _jobs(request, index, limits, Task.CLASSIFY, n_neighbours, first_sequence)
+
+
+def search_jobs(request: inspection_service_pb2.SearchNeighboursRequest, index: Index, limits: Limits) -> list[Job]:
+    """Return the jobs that find the neighbours of a request's vectors; as ``verdict_jobs``."""
+    n_neighbours = _n_neighbours(wire.read_n_neighbours(request), "n_neighbours", limits)
+    return _jobs(request, index, limits, Task.SEARCH, n_neighbours, 0)
+
+
+def _n_neighbours(wanted: int | None, field: str, limits: Limits) -> int:
+    if wanted is None:
+        return min(DEFAULT_NEIGHBOURS, limits.max_neighbours)
+    if not 1 <= wanted <= limits.max_neighbours:
+        raise RequestError(field=field, problem=f"{wanted}, expected 1 … {limits.max_neighbours}")
+    return wanted
+
+
+def _jobs(
+    request: inspection_service_pb2.InspectRequest
+    | inspection_service_pb2.ClassifyRequest
+    | inspection_service_pb2.SearchNeighboursRequest,
+    index: Index,
+    limits: Limits,
+    task: Task,
+    n_neighbours: int,
+    first_sequence: int,
+) -> list[Job]:
+    n_vectors = len(request.vectors)
+    if n_vectors > limits.max_vectors:
+        raise RequestError(
+            field="vectors", problem=f"{n_vectors} in one message, expected at most {limits.max_vectors}"
+        )
+    context = wire.read_context(request)
+    return [
+        Job(
+            index=index,
+            task=task,
+            n_neighbours=n_neighbours,
+            items=wire.read_items(
+                request.vectors[start : start + limits.max_batch],
+                context=context,
+                n_values=index.scale.n_values,
+                first_sequence=first_sequence + start,
+            ),
+        )
+        for start in range(0, n_vectors, limits.max_batch)
+    ]

@@ -1,0 +1,150 @@
+"""What travels between a caller's threads and the compute thread: items in, deliveries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.server.index import Index
+
+
+class Task(Enum):
+    """What is asked of the index."""
+
+    CLASSIFY = "classify"
+    SEARCH = "search"
+
+
+class Fault(Enum):
+    """Why an item has no answer but an error."""
+
+    WRONG_LENGTH = auto()
+    NON_FINITE = auto()
+    OUT_OF_RANGE = auto()
+    FLAT = auto()
+    UNSUPPORTED_DATA_TYPE = auto()
+    INTERNAL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFailure:
+    """Why an item has no answer but an error, for programs and for people."""
+
+    fault: Fault
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Items:
+    """Some vectors of one request, with what is echoed beside their answers.
+
+    Attributes
+    ----------
+    first_sequence : int
+        The first one's position in its stream or request.
+    ids : n texts
+        The caller's names.
+    contexts : n bytes or None
+        What the caller said about each part, serialised: it is only echoed.
+    failures : mapping of position to ItemFailure
+        Those of the n that cannot be read as a vector of V values.
+    vectors : (Q, V) float32
+        The others, in order.
+    """
+
+    first_sequence: int
+    ids: Sequence[str]
+    contexts: Sequence[bytes | None]
+    failures: Mapping[int, ItemFailure]
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """Items to be answered by one index, in one computed batch.
+
+    The index is chosen when the job is accepted, so that all jobs of a request ask the same generation.
+    """
+
+    index: Index
+    task: Task
+    n_neighbours: int
+    items: Items
+    queued_at: float = field(default_factory=perf_counter)
+
+    def goes_with(self, other: Job) -> bool:
+        """Return whether one call of the index can answer both."""
+        return self.index is other.index and self.task is other.task and self.n_neighbours == other.n_neighbours
+
+
+@dataclass(slots=True, eq=False)
+class Results:
+    """What the index returned for one batch.
+
+    Attributes
+    ----------
+    batch : VerdictBatch or NeighbourBatch
+    columns : object or None
+        The same in the form that goes into messages; ``wire.py`` makes it when the first answer is written.
+    """
+
+    batch: VerdictBatch | NeighbourBatch
+    columns: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows ``start`` to ``stop`` of some results."""
+
+    results: Results
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The outcome of a job: each item has a failure or, in the order of the others, a row of the slices."""
+
+    items: Items
+    failures: Mapping[int, ItemFailure]
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One caller's share of one computed batch.
+
+    Attributes
+    ----------
+    answered : tuple of Answered
+        In the caller's order.
+    index : Index
+        What answered.
+    queue_ms : float
+        How long the first of the jobs waited for the compute thread.
+    compute_ms : float
+        How long the batch was computed.
+    batch_size : int
+        Items in the batch, other callers' included.
+    """
+
+    answered: tuple[Answered, ...]
+    index: Index
+    queue_ms: float
+    compute_ms: float
+    batch_size: int
+
+    def __len__(self) -> int:
+        return sum(len(answered.items) for answered in self.answered)

@@ -1,0 +1,57 @@
+"""Packed float fields in protobuf's own encoding, a whole batch at once.
+
+``message.field.extend(list)`` takes half a microsecond for fifteen floats, and merging encoded bytes as long for five
+such fields; the encoding is https://protobuf.dev/programming-guides/encoding/#packed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+LENGTH_DELIMITED = 2
+"""The wire type of packed fields."""
+
+
+def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
+    r"""Return, for each of Q messages, the encoding of its ``repeated float`` fields.
+
+    Parameters
+    ----------
+    fields : mapping of field number to (Q, K) float32
+        At least one. Every field may have a K of its own.
+
+    Examples
+    --------
+    >>> packed_floats({4: np.array([[1.0], [2.0]], dtype=np.float32)})
+    [b'"\x04\x00\x00\x80?', b'"\x04\x00\x00\x00@']
+    """
+    headers = [
+        _varint(number << 3 | LENGTH_DELIMITED) + _varint(4 * values.shape[1]) for number, values in fields.items()
+    ]
+    n_messages = len(next(iter(fields.values())))
+    size = sum(len(header) + 4 * values.shape[1] for header, values in zip(headers, fields.values(), strict=True))
+    encoded = np.empty((n_messages, size), dtype=np.uint8)
+    end = 0
+    for header, values in zip(headers, fields.values(), strict=True):
+        start, end = end, end + len(header)
+        encoded[:, start:end] = np.frombuffer(header, dtype=np.uint8)
+        start, end = end, end + 4 * values.shape[1]
+        encoded[:, start:end] = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
+    data = encoded.tobytes()
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

@@ -1,0 +1,201 @@
+"""Between messages and arrays: with ``columns.py``, the only place that touches the inspection service's messages.
+
+Writing into a message that is part of the response costs half of what copying finished ones into it does, and what can
+be encoded for a whole batch costs less again; docs/adr/0002-synchronous-grpc-server.md has the figures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
+from miwake.server.columns import NeighbourColumns, VerdictColumns
+from miwake.server.jobs import Fault, ItemFailure, Items
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+    from numpy.typing import NDArray
+
+    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.server.jobs import Answered, Delivery, Results
+
+DATA_TYPES: Mapping[int, np.dtype[np.generic]] = {
+    vector_pb2.DATA_TYPE_UNSPECIFIED: np.dtype("<f4"),
+    vector_pb2.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+    vector_pb2.DATA_TYPE_UINT8: np.dtype("u1"),
+    vector_pb2.DATA_TYPE_FLOAT16: np.dtype("<f2"),
+}
+"""How the bytes of a packed vector are read."""
+
+REASONS: Mapping[Fault, answer_pb2.ItemErrorReason.ValueType] = {
+    Fault.WRONG_LENGTH: answer_pb2.ITEM_ERROR_REASON_WRONG_LENGTH,
+    Fault.NON_FINITE: answer_pb2.ITEM_ERROR_REASON_NON_FINITE,
+    Fault.OUT_OF_RANGE: answer_pb2.ITEM_ERROR_REASON_OUT_OF_RANGE,
+    Fault.FLAT: answer_pb2.ITEM_ERROR_REASON_FLAT,
+    Fault.UNSUPPORTED_DATA_TYPE: answer_pb2.ITEM_ERROR_REASON_UNSUPPORTED_DATA_TYPE,
+    Fault.INTERNAL: answer_pb2.ITEM_ERROR_REASON_INTERNAL,
+}
+
+AnyAnswer = TypeVar("AnyAnswer", answer_pb2.Answer, inspection_service_pb2.NeighboursAnswer)
+
+
+def read_items(
+    vectors: Sequence[vector_pb2.InspectionVector],
+    *,
+    context: bytes | None,
+    n_values: int,
+    first_sequence: int,
+) -> Items:
+    """Return the vectors of a message as arrays.
+
+    Parameters
+    ----------
+    vectors : sequence of InspectionVector
+        Some or all of a request's.
+    context : bytes or None
+        The request's own, serialised: it holds for vectors without one.
+    n_values : int
+        V; a vector of another length is a failure among the items, and so is one of an unknown type.
+    first_sequence : int
+        The first one's position in its stream or request.
+    """
+    values = np.empty((len(vectors), n_values), dtype=np.float32)
+    failures: dict[int, ItemFailure] = {}
+    row = 0
+    for position, vector in enumerate(vectors):
+        found = _values_of(vector)
+        if isinstance(found, ItemFailure):
+            failures[position] = found
+        elif len(found) != n_values:
+            failures[position] = ItemFailure(Fault.WRONG_LENGTH, f"{len(found)} values, expected {n_values}")
+        else:
+            values[row] = found
+            row += 1
+    return Items(
+        first_sequence=first_sequence,
+        ids=[vector.id for vector in vectors],
+        contexts=[vector.context.SerializeToString() if vector.HasField("context") else context for vector in vectors],
+        failures=failures,
+        vectors=values[:row],
+    )
+
+
+def read_context(
+    request: inspection_service_pb2.InspectRequest
+    | inspection_service_pb2.ClassifyRequest
+    | inspection_service_pb2.SearchNeighboursRequest,
+) -> bytes | None:
+    """Return the request's context, serialised: it is only echoed."""
+    return request.context.SerializeToString() if request.HasField("context") else None
+
+
+def read_n_neighbours(
+    options: inspection_service_pb2.AnswerOptions | inspection_service_pb2.SearchNeighboursRequest,
+) -> int | None:
+    """Return how many neighbours are wanted, None where nothing is said."""
+    return options.n_neighbours if options.HasField("n_neighbours") else None
+
+
+def _values_of(vector: vector_pb2.InspectionVector) -> NDArray[np.generic] | ItemFailure:
+    if vector.HasField("floats"):
+        return np.array(vector.floats.values, dtype=np.float32)
+    kind = DATA_TYPES.get(vector.data_type)
+    if kind is None:
+        known = ", ".join(vector_pb2.DataType.keys()[1:])
+        return ItemFailure(Fault.UNSUPPORTED_DATA_TYPE, f"data type {vector.data_type}, expected one of {known}")
+    packed = vector.packed
+    if len(packed) % kind.itemsize:
+        problem = f"{len(packed)} bytes, expected a multiple of {kind.itemsize} for values of type {kind.name}"
+        return ItemFailure(Fault.WRONG_LENGTH, problem)
+    return np.frombuffer(packed, dtype=kind)
+
+
+def inspect_response(delivery: Delivery) -> inspection_service_pb2.InspectResponse:
+    """Return the message that carries a delivery of verdicts on its stream."""
+    response = inspection_service_pb2.InspectResponse(provenance=_provenance([delivery]))
+    _add_verdicts(response.answers, delivery)
+    return response
+
+
+def draining_response(n_accepted: int) -> inspection_service_pb2.InspectResponse:
+    """Return the message that says that the server stops after the vectors it has accepted."""
+    return inspection_service_pb2.InspectResponse(draining=inspection_service_pb2.Draining(n_accepted=n_accepted))
+
+
+def classify_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.ClassifyResponse:
+    """Return the answer to a batch of vectors to judge, from all deliveries of it."""
+    response = inspection_service_pb2.ClassifyResponse(provenance=_provenance(deliveries))
+    for delivery in deliveries:
+        _add_verdicts(response.answers, delivery)
+    return response
+
+
+def search_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.SearchNeighboursResponse:
+    """Return the answer to a batch of vectors whose neighbours are wanted, from all deliveries of it."""
+    response = inspection_service_pb2.SearchNeighboursResponse(provenance=_provenance(deliveries))
+    for delivery in deliveries:
+        for answered in delivery.answered:
+            judged = iter(_open_answers(response.answers, answered))
+            for part in answered.slices:
+                columns = _neighbour_columns(part.results)
+                for row in range(part.start, part.stop):
+                    columns.write(row, next(judged).neighbours)
+    return response
+
+
+def _provenance(deliveries: Sequence[Delivery]) -> answer_pb2.Provenance:
+    index = deliveries[0].index
+    return answer_pb2.Provenance(
+        station=index.station,
+        embedder=index.embedder_id,
+        generation=index.generation,
+        revision=index.revision,
+        threshold_set=index.threshold_set,
+        queue_ms=max(delivery.queue_ms for delivery in deliveries),
+        compute_ms=sum(delivery.compute_ms for delivery in deliveries),
+        batch_size=max(delivery.batch_size for delivery in deliveries),
+    )
+
+
+def _add_verdicts(answers: RepeatedCompositeFieldContainer[answer_pb2.Answer], delivery: Delivery) -> None:
+    for answered in delivery.answered:
+        judged = iter(_open_answers(answers, answered))
+        for part in answered.slices:
+            columns = _verdict_columns(part.results)
+            for row in range(part.start, part.stop):
+                columns.write(row, next(judged).verdict)
+
+
+def _open_answers(answers: RepeatedCompositeFieldContainer[AnyAnswer], answered: Answered) -> list[AnyAnswer]:
+    """Add an answer for each item, finish those that failed, and return the others."""
+    items = answered.items
+    judged = []
+    for position, (id_, context) in enumerate(zip(items.ids, items.contexts, strict=True)):
+        answer = answers.add(id=id_, sequence=items.first_sequence + position)
+        if context is not None:
+            answer.context.MergeFromString(context)
+        failure = answered.failures.get(position)
+        if failure is None:
+            judged.append(answer)
+        else:
+            answer.error.reason = REASONS[failure.fault]
+            answer.error.message = failure.message
+    return judged
+
+
+def _verdict_columns(results: Results) -> VerdictColumns:
+    columns = results.columns
+    if not isinstance(columns, VerdictColumns):
+        columns = results.columns = VerdictColumns(cast("VerdictBatch", results.batch))
+    return columns
+
+
+def _neighbour_columns(results: Results) -> NeighbourColumns:
+    columns = results.columns
+    if not isinstance(columns, NeighbourColumns):
+        columns = results.columns = NeighbourColumns(cast("NeighbourBatch", results.batch))
+    return columns

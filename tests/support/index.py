@@ -1,0 +1,148 @@
+"""A small index that obeys what the server asks of one, and a store of such indexes; no files, no FAISS."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from miwake.indexer.answers import Decision, LabelMethod, NeighbourBatch, VerdictBatch
+from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError
+from miwake.indexer.scale import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+N_VALUES = 4
+POISON = 0.9375
+"""A first value that the index fails on."""
+
+
+def vector_of(first: float) -> NDArray[np.float32]:
+    """Return a vector (V,) that the index can judge, and knows again by its first value in 0 … 1."""
+    return np.array([first, 0.0, 1.0, 0.5], dtype=np.float32)
+
+
+class FakeIndex:
+    """Answers every vector by its first value: novelty and the nearest distance are that value, the label its tenths.
+
+    Attributes
+    ----------
+    batches : list of int
+        The sizes of the batches it was asked, those it failed on included.
+    entered : threading.Event
+        Set when a batch is asked.
+    gate : threading.Event
+        No batch is answered before it is set; it is, unless the index is made ``held``.
+    """
+
+    def __init__(
+        self,
+        *,
+        station: str = "line1",
+        generation: str = "g000001",
+        n_references: int = 20,
+        has_pass_labels: bool = True,
+        held: bool = False,
+    ) -> None:
+        self.station = station
+        self.generation = generation
+        self.revision = 7
+        self.embedder_id = "0123456789ab"
+        self.threshold_set = "t1"
+        self.scale = Scale(n_values=N_VALUES, low=0.0, high=1.0)
+        self.n_references = n_references
+        self.has_pass_labels = has_pass_labels
+        self.batches: list[int] = []
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        if not held:
+            self.gate.set()
+
+    def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> VerdictBatch:
+        neighbours = self.search(vectors, n_neighbours=n_neighbours)
+        firsts = vectors[:, 0]
+        n_queries = len(vectors)
+        labels = (firsts * 10).astype(np.int32)
+        return VerdictBatch(
+            labels=labels,
+            failure_modes=tuple(f"mode {label}" for label in labels),
+            decisions=np.where(labels == 0, Decision.PASS, Decision.REJECT).astype(np.int8),
+            probabilities=np.full(n_queries, 0.75, dtype=np.float32),
+            reject_probabilities=np.full(n_queries, 0.25, dtype=np.float32) if self.has_pass_labels else None,
+            margins=np.full(n_queries, 0.5, dtype=np.float32),
+            novelty=firsts.copy(),
+            method=LabelMethod.VOTE,
+            method_labels=np.stack([labels, labels, labels + 1], axis=1),
+            anchor_labels=np.tile(np.array([0, 200, -3], dtype=np.int32), (n_queries, 1)),
+            anchor_distances=np.stack([firsts, firsts + 1, firsts + 2], axis=1),
+            neighbours=neighbours,
+        )
+
+    def search(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> NeighbourBatch:
+        self.batches.append(len(vectors))
+        self.entered.set()
+        self.gate.wait()
+        if (vectors[:, 0] == np.float32(POISON)).any():
+            message = "the fake index fails on this vector"
+            raise ArithmeticError(message)
+        k = min(n_neighbours, self.n_references)
+        ranks = np.arange(k, dtype=np.float32)
+        columns: NDArray[np.float32] = vectors[:, :1] + ranks
+        row = tuple(range(k))
+        return NeighbourBatch(
+            positions=np.tile(np.arange(k), (len(vectors), 1)),
+            labels=np.tile(np.arange(k, dtype=np.int32) * 40 - 40, (len(vectors), 1)),
+            ids=tuple(tuple(f"reference-{rank}" for rank in row) for _ in vectors),
+            failure_modes=tuple(tuple(f"mode {rank}" for rank in row) for _ in vectors),
+            distances=columns,
+            beta=1 - columns,
+            eta=columns * np.float32(0.5),
+            gamma=columns * np.float32(0.25),
+            match_distances=columns / (1 + columns),
+        )
+
+
+class FakeStore:
+    """Stations in memory.
+
+    ``publish`` makes a generation current, ``damage`` one that cannot be opened, and ``withdraw`` none.
+    """
+
+    def __init__(self, *indexes: FakeIndex) -> None:
+        self._current: dict[str, FakeIndex | str] = {}
+        self.n_opened = 0
+        for index in indexes:
+            self.publish(index)
+
+    def publish(self, index: FakeIndex) -> None:
+        self._current[index.station] = index
+
+    def damage(self, station: str, generation: str) -> None:
+        self._current[station] = generation
+
+    def withdraw(self, station: str) -> None:
+        del self._current[station]
+
+    def list_stations(self, store: Path) -> Sequence[str]:
+        del store
+        return sorted(self._current)
+
+    def current_generation(self, station_folder: Path) -> str:
+        if station_folder.name not in self._current:
+            message = f"{station_folder}: no station here"
+            raise StationNotFoundError(message)
+        current = self._current[station_folder.name]
+        return current if isinstance(current, str) else current.generation
+
+    def open(self, station_folder: Path, generation: str) -> FakeIndex:
+        self.n_opened += 1
+        current = self._current[station_folder.name]
+        if isinstance(current, str):
+            message = f"{station_folder / 'generations' / generation / 'index.faiss'}: sha256 differs"
+            raise ArtifactCorruptError(message)
+        return current
