@@ -10,25 +10,17 @@ from miwake.indexer.errors import StationNotFoundError, StoreError
 from miwake.indexer.files import fsync_folder
 from miwake.indexer.store_changes import Change, Writer, check_label, check_records, check_text
 from miwake.indexer.store_check import check_store
+from miwake.indexer.store_connection import BUSY_TIMEOUT_S, connect, own_errors, transaction
 from miwake.indexer.store_reading import HistoryEntry, Snapshot, collect, read_batches, read_history, read_revision
-from miwake.indexer.store_schema import (
-    BUSY_TIMEOUT_S,
-    STORE_FILE,
-    StationSchema,
-    connect,
-    create_tables,
-    is_empty,
-    own_errors,
-    read_schema,
-)
+from miwake.indexer.store_schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from miwake.indexer.records import Records
+    from miwake.indexer.store_connection import PatientConnection
 
 BATCH = 2_048
 """References read in one transaction: 11 MB of vectors of 1,404 values, and a writer waits for no more than that."""
@@ -42,7 +34,7 @@ class ReferenceStore:
     has changed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, schema: StationSchema) -> None:
+    def __init__(self, connection: PatientConnection, path: Path, schema: StationSchema) -> None:
         self._connection = connection
         self.path = path
         self.schema = schema
@@ -58,7 +50,7 @@ class ReferenceStore:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / STORE_FILE
-        with _connected(path, create=True, busy_timeout_s=busy_timeout_s) as connection, _transaction(connection):
+        with _connected(path, create=True, busy_timeout_s=busy_timeout_s) as connection, transaction(connection):
             if not is_empty(connection):
                 message = f"{path}: exists already"
                 raise StoreError(message)
@@ -207,18 +199,18 @@ class ReferenceStore:
         ArtifactCorruptError
             Naming the first thing that is not as it was written.
         """
-        with own_errors(self.path), _transaction(self._connection, "BEGIN"):
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
             check_store(self._connection, self.path)
 
     @contextmanager
     def _writer(self, actor: str) -> Iterator[Writer]:
         at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        with own_errors(self.path), _transaction(self._connection):
+        with own_errors(self.path), transaction(self._connection):
             yield Writer(self._connection, self.path, actor=actor, at=at)
 
 
 @contextmanager
-def _connected(path: Path, *, create: bool, busy_timeout_s: float) -> Iterator[sqlite3.Connection]:
+def _connected(path: Path, *, create: bool, busy_timeout_s: float) -> Iterator[PatientConnection]:
     with own_errors(path):
         connection = connect(path, create=create, busy_timeout_s=busy_timeout_s)
         try:
@@ -226,15 +218,3 @@ def _connected(path: Path, *, create: bool, busy_timeout_s: float) -> Iterator[s
         except BaseException:
             connection.close()
             raise
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    connection.execute(begin)
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

@@ -1,4 +1,4 @@
-"""The layout of ``references.db``: its tables, its checksums, and how a connection to it is opened.
+"""The layout of ``references.db``: its tables, its checksums and its format version.
 
 Nothing in the tables is overwritten or deleted, apart from the revision at which a version ended; so every earlier
 revision can be read again. Formats and reasons: docs/artifact.md, docs/adr/0004-sqlite-rollback-journal.md.
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pydantic
 
-from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError, StoreBusyError, StoreError
+from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError, StoreError
 from miwake.indexer.scale import FLATNESS, Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
     from pathlib import Path
 
 STORE_FILE = "references.db"
@@ -29,9 +27,6 @@ APPLICATION_ID = 0x6D697761
 
 CHECKSUM_BYTES = 16
 """Bytes kept of a row's SHA-256; it guards against damage, not against an attacker with write access."""
-
-BUSY_TIMEOUT_S = 30.0
-"""Longest wait for another process's transaction; adding 100,000 references takes less."""
 
 TABLES = (
     """
@@ -129,41 +124,6 @@ def checksum(*values: object) -> bytes:
     return hashlib.sha256(_encode(values).encode()).digest()[:CHECKSUM_BYTES]
 
 
-def connect(path: Path, *, create: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
-    """Open the database so that what it commits is durable: rollback journal, synchronous=EXTRA, own transactions.
-
-    Raises
-    ------
-    StoreError
-        If this SQLite does not do as told.
-    """
-    mode = "rwc" if create else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
-    try:
-        _configure(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _configure(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = EXTRA")
-    connection.execute("PRAGMA journal_mode = DELETE")
-    # A pragma that SQLite does not know, or cannot fulfil, is silently nothing: read back what holds.
-    found = tuple(
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("foreign_keys", "synchronous", "journal_mode")
-    )
-    if found != (1, 3, "delete"):
-        message = (
-            f"{path}: SQLite {sqlite3.sqlite_version} has foreign_keys, synchronous and journal_mode at {found}, "
-            "expected (1, 3, 'delete'): changes would not be durable"
-        )
-        raise StoreError(message)
-
-
 def create_tables(connection: sqlite3.Connection, schema: StationSchema) -> None:
     """Fill an empty database, inside the caller's transaction."""
     for statement in TABLES:
@@ -176,7 +136,7 @@ def create_tables(connection: sqlite3.Connection, schema: StationSchema) -> None
 
 def is_empty(connection: sqlite3.Connection) -> bool:
     """Tell whether the database holds nothing at all, as after a creation that was cut short."""
-    (n_objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (n_objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(n_objects == 0)
 
 
@@ -203,40 +163,3 @@ def read_schema(connection: sqlite3.Connection, path: Path) -> StationSchema:
         message = f"{path}: the station's schema is damaged"
         raise ArtifactCorruptError(message)
     return pydantic.TypeAdapter(StationSchema).validate_json(rows[0][0])
-
-
-@contextmanager
-def own_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, naming the file."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise
-    except sqlite3.Error as error:
-        raise _translated(error, path) from error
-    except UnicodeDecodeError as error:  # of a message that quotes damaged text
-        message = f"{path}: damaged: it holds text that is not UTF-8"
-        raise ArtifactCorruptError(message) from error
-
-
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_REFUSED_BY_SYSTEM = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_INTERRUPT,
-}
-
-
-def _translated(error: sqlite3.Error, path: Path) -> StoreError | ArtifactCorruptError:
-    # The low byte is the primary code. All SQL here is fixed, so whatever is neither a lock nor the system's refusal
-    # (a missing table, text that is not UTF-8, a broken constraint) comes from a damaged file.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in _BUSY:
-        return StoreBusyError(f"{path}: another process is writing to it; nothing was changed, try again")
-    if code in _REFUSED_BY_SYSTEM:
-        return StoreError(f"{path}: {error}; nothing was changed")
-    return ArtifactCorruptError(f"{path}: damaged: {error}")
