@@ -19,7 +19,16 @@ from miwake.indexer.store import ReferenceStore
 from miwake.indexer.store_schema import STORE_FILE
 from support import store_faults
 from support.references import SCHEMA, make_records, make_station, vectors_of, writes_references
-from support.store_faults import CONTEXT, add_batch, assert_acknowledged, assert_old_or_new, database_size, run, start
+from support.store_faults import (
+    CONTEXT,
+    add_batch,
+    assert_acknowledged,
+    assert_old_or_new,
+    batch_ids,
+    database_size,
+    run,
+    start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS = 12
+READS = 10
 FLIPS_PER_FILE = 40
 DATABASE_FLIPS = 150
 
@@ -57,6 +67,24 @@ def kill_while_writing(folder: Path, writer: Callable[[Path, Connection], None],
             break
     receiver.close()
     return last
+
+
+def test_whoever_reads_while_another_writes_sees_whole_revisions(line: Path) -> None:
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = start(store_faults.write_for_ever, line, sender)
+    with ReferenceStore.open(line) as store:
+        found = []
+        for _ in range(READS):
+            receiver.recv()
+            found.append(store.snapshot())
+    process.kill()
+    process.join()
+
+    batches = [one.revision for one in found]
+    assert batches == sorted(batches)
+    assert [one.ids for one in found] == [
+        tuple(one for number in range(revision) for one in batch_ids(number)) for revision in batches
+    ]
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
