@@ -47,7 +47,7 @@ def verdict_jobs(
     *,
     first_sequence: int = 0,
 ) -> list[Job]:
-    """Return the jobs that judge a request's vectors, all of them by the same index.
+    """Return the jobs that judge a request's vectors, at least one, all of them by the same index.
 
     Raises
     ------
@@ -100,5 +100,5 @@ def _jobs(
                 first_sequence=first_sequence + start,
             ),
         )
-        for start in range(0, n_vectors, limits.max_batch)
+        for start in range(0, max(n_vectors, 1), limits.max_batch)
     ]

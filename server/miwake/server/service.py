@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from miwake.inspection.v1 import inspection_service_pb2_grpc
 from miwake.server import wire
 from miwake.server.batcher import Lane
-from miwake.server.errors import DeadlineError, OverloadedError, RequestError, StoppingError
+from miwake.server.errors import DeadlineError, OverloadedError, StoppingError
 from miwake.server.intake import search_jobs, verdict_jobs
 from miwake.server.stream import InspectStream
 
@@ -98,28 +98,22 @@ class InspectionService(inspection_service_pb2_grpc.InspectionServiceServicer):
 
         Raises
         ------
-        RequestError
-            If there are none.
         OverloadedError
             If the queue is full.
         DeadlineError
             If the caller is gone before the answer is there.
         """
-        if not jobs:
-            raise RequestError(field="vectors", problem="none, expected at least 1")
         arrived: SimpleQueue[Delivery | None] = SimpleQueue()
         lane = Lane(arrived.put)
         context.add_callback(lambda: arrived.put(None))
         self._batcher.submit(lane, jobs, wait=False)
-        n_missing = sum(len(job.items) for job in jobs)
-        deliveries = []
-        while n_missing:
+        deliveries: list[Delivery] = []
+        while sum(len(delivery.answered) for delivery in deliveries) < len(jobs):
             delivery = arrived.get()
             if delivery is None:
                 self._batcher.cancel(lane)
                 raise DeadlineError
             deliveries.append(delivery)
-            n_missing -= len(delivery)
         return deliveries
 
     @contextmanager

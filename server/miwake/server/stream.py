@@ -126,8 +126,8 @@ class InspectStream:
         with self._room:
             if not self._takes_more:
                 return
-            self._n_accepted += sum(len(job.items) for job in jobs)
-        if jobs:
+            self._n_accepted += len(request.vectors)
+        if request.vectors:
             self._batcher.submit(self._lane, jobs, wait=True)
 
     def _station_of(self, request: inspection_service_pb2.InspectRequest) -> Station:

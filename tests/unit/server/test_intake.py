@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
+from miwake.server.errors import RequestError
+from miwake.server.intake import Limits, search_jobs, verdict_jobs
+from miwake.server.jobs import Task
+from support.index import FakeIndex, vector_of
+
+LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=10, max_streams=1, stream_window=1)
+
+
+def classify(n_vectors: int, n_neighbours: int | None = None) -> inspection_service_pb2.ClassifyRequest:
+    return inspection_service_pb2.ClassifyRequest(
+        vectors=[vector_pb2.InspectionVector(packed=vector_of(0.5).tobytes()) for _ in range(n_vectors)],
+        options=inspection_service_pb2.AnswerOptions(n_neighbours=n_neighbours),
+    )
+
+
+def test_a_request_is_cut_into_jobs_that_fit_a_batch() -> None:
+    index = FakeIndex()
+
+    jobs = verdict_jobs(classify(10), index, LIMITS, first_sequence=100)
+
+    assert [(job.items.first_sequence, len(job.items)) for job in jobs] == [(100, 4), (104, 4), (108, 2)]
+    assert all(job.index is index and job.task is Task.CLASSIFY for job in jobs)
+
+
+def test_a_request_without_vectors_is_one_empty_job() -> None:
+    (job,) = verdict_jobs(classify(0), FakeIndex(), LIMITS)
+
+    assert len(job.items) == 0
+
+
+def test_15_neighbours_are_returned_unless_another_number_is_asked_for() -> None:
+    assert verdict_jobs(classify(1), FakeIndex(), LIMITS)[0].n_neighbours == 15
+    assert verdict_jobs(classify(1, 20), FakeIndex(), LIMITS)[0].n_neighbours == 20
+
+
+@pytest.mark.parametrize("n_neighbours", [0, 21])
+def test_a_number_of_neighbours_outside_the_limits_is_refused(n_neighbours: int) -> None:
+    with pytest.raises(RequestError, match=rf"^options\.n_neighbours: {n_neighbours}, expected 1 … 20$") as caught:
+        verdict_jobs(classify(1, n_neighbours), FakeIndex(), LIMITS)
+
+    assert caught.value.field == "options.n_neighbours"
+
+
+def test_a_search_names_its_own_field() -> None:
+    request = inspection_service_pb2.SearchNeighboursRequest(n_neighbours=0)
+
+    with pytest.raises(RequestError, match=r"^n_neighbours: 0, expected 1 … 20$"):
+        search_jobs(request, FakeIndex(), LIMITS)
+
+
+def test_too_many_vectors_in_a_message_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"^vectors: 11 in one message, expected at most 10$"):
+        verdict_jobs(classify(11), FakeIndex(), LIMITS)
