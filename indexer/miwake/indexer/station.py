@@ -17,6 +17,7 @@ from miwake.indexer.store_schema import STORE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 LOCK_FILE = "LOCK"
 CURRENT_FILE = "CURRENT"
@@ -51,11 +52,21 @@ def check_station_name(name: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder, and those above it that are missing, durably."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in reversed(missing):
-        fsync_folder(one.parent)
+    """Create a folder, and those above it that are missing, durably.
+
+    Raises
+    ------
+    StoreError
+        If the system does not let it.
+    """
+    try:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in reversed(missing):
+            fsync_folder(one.parent)
+    except OSError as error:
+        message = f"{folder}: cannot be created: {error.strerror}"
+        raise StoreError(message) from error
 
 
 def list_stations(store: Path) -> list[str]:
@@ -162,7 +173,7 @@ class StationFolder:
             yield
             return
         make_folder(self.path)
-        with (self.path / LOCK_FILE).open("a+") as file:
+        with self._open_lock() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -177,6 +188,14 @@ class StationFolder:
                 yield
             finally:
                 self._is_locked = False
+
+    def _open_lock(self) -> TextIO:
+        path = self.path / LOCK_FILE
+        try:
+            return path.open("a+")
+        except OSError as error:
+            message = f"{path}: cannot be opened: {error.strerror}"
+            raise StoreError(message) from error
 
 
 def _command() -> str:

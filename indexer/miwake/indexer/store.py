@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from miwake.indexer.errors import StationNotFoundError, StoreError
 from miwake.indexer.files import fsync_folder
+from miwake.indexer.station import make_folder
 from miwake.indexer.store_changes import Change, Writer, check_label, check_records, check_text
 from miwake.indexer.store_check import check_store
 from miwake.indexer.store_connection import BUSY_TIMEOUT_S, connect, own_errors, transaction
@@ -46,9 +47,9 @@ class ReferenceStore:
         Raises
         ------
         StoreError
-            If there is one already.
+            If there is one already, or the folder cannot be created.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         path = folder / STORE_FILE
         with _connected(path, create=True, busy_timeout_s=busy_timeout_s) as connection, transaction(connection):
             if not is_empty(connection):
@@ -56,7 +57,6 @@ class ReferenceStore:
                 raise StoreError(message)
             create_tables(connection, schema)
         fsync_folder(folder)
-        fsync_folder(folder.parent)
         return cls(connection, path, schema)
 
     @classmethod
