@@ -100,7 +100,7 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(station: StationFolder, so
     make_folder(station.path)
     station.embedders_path.write_text("a file where a folder should be")
 
-    with pytest.raises(StoreError, match="no embedder was installed"):
+    with pytest.raises(StoreError, match="embedders: cannot be created: File exists"):
         install_embedder(station, source)
 
 

@@ -119,6 +119,21 @@ class TestCurrent:
 
 
 class TestLock:
+    def test_a_lock_that_cannot_be_opened_is_told(self, station: StationFolder) -> None:
+        (station.path / "LOCK").mkdir()
+
+        with pytest.raises(StoreError, match="LOCK: cannot be opened: Is a directory"), station.lock():
+            pass
+
+    def test_a_station_that_cannot_be_created_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+
+        with (
+            pytest.raises(StoreError, match="file/line-1: cannot be created: Not a directory"),
+            StationFolder(tmp_path / "file" / "line-1").lock(),
+        ):
+            pass
+
     def test_a_lock_that_another_holds_names_the_holder(self, station: StationFolder) -> None:
         with (
             station.lock(),
