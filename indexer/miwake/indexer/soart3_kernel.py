@@ -1,28 +1,26 @@
-"""SOART3 fused and compiled: float32, one pass over each reference, by row number or against all of them."""
+"""SOART3 fused and compiled, in float32: by row number, without gathering rows first, or against every reference.
+
+The loops are in ``soart3_loops``, which is imported, and compiled or read from numba's cache, at the first call or by
+``warm_up``. They run on one thread and without the interpreter's lock.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numba
 import numpy as np
 
 from miwake.indexer.errors import InvalidVectorError
-from miwake.indexer.soart3 import P_ETA, P_GAMMA, REGULARISER, check_powers
+from miwake.indexer.soart3 import P_ETA, P_GAMMA, check_powers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-NO_REFERENCE = -1
-"""An id that stands for no reference: its measures are NaN."""
-
-FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
-"""Sums may be reordered, which lets them be vectorised; NaN and infinity keep their meaning."""
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +76,13 @@ def measures_by_id(
     y, x = _checked(queries, references)
     if ids.ndim != 2 or len(ids) != len(y):
         raise InvalidVectorError(expected=f"({len(y)}, M) ids", actual=ids.shape)
-    rows = np.require(ids, np.int64, ["C", "A"])
-    if rows.size and (rows.min() < NO_REFERENCE or rows.max() >= len(x)):
-        query, candidate = np.argwhere((rows < NO_REFERENCE) | (rows >= len(x)))[0]
+    rows = _plain(ids, np.int64)
+    out = np.empty((4, *rows.shape), dtype=np.float32)
+    refused = _compiled().by_id(y, x, rows, (p_eta, p_gamma), out)
+    if refused >= 0:
+        query, candidate = divmod(refused, rows.shape[1])
         message = f"ids[{query}, {candidate}] = {rows[query, candidate]}: expected -1 or a row in 0 … {len(x) - 1}"
         raise ValueError(message)
-    out = np.empty((4, *rows.shape), dtype=np.float32)
-    _compiled()(y, x, rows, p_eta, p_gamma, out)
     return MeasuresF32(beta=out[0], eta=out[1], gamma=out[2], distance=out[3])
 
 
@@ -93,14 +91,34 @@ def measures_all(
 ) -> MeasuresF32:
     """Compute the measures of each query with every reference.
 
-    As ``measures_by_id``; each result is (Q, N) float32.
+    Parameters
+    ----------
+    queries : (Q, D) float32
+    references : (N, D) float32
+    p_eta, p_gamma : int
+        Which norms of the residuals make eta and gamma, 1 … 8.
+
+    Returns
+    -------
+    MeasuresF32
+        Each (Q, N) float32.
+
+    Raises
+    ------
+    InvalidVectorError
+        If the arrays have other dimensions or disagree on D.
+    ValueError
+        If a p is no integer in 1 … 8.
     """
-    ids = np.broadcast_to(np.arange(len(references)), (len(queries), len(references)))
-    return measures_by_id(queries, references, ids, p_eta=p_eta, p_gamma=p_gamma)
+    check_powers(p_eta, p_gamma)
+    y, x = _checked(queries, references)
+    out = np.empty((4, len(y), len(x)), dtype=np.float32)
+    _compiled().all(y, x, (p_eta, p_gamma), out)
+    return MeasuresF32(beta=out[0], eta=out[1], gamma=out[2], distance=out[3])
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from the cache on disk, so that the first query does not wait for it."""
+    """Compile the loops, or read them from the cache on disk, so that the first query does not wait for it."""
     _compiled()
 
 
@@ -111,45 +129,47 @@ def _checked(
         raise InvalidVectorError(expected="(Q, D)", actual=queries.shape)
     if references.ndim != 2 or references.shape[1] != queries.shape[1]:
         raise InvalidVectorError(expected=f"(N, {queries.shape[1]})", actual=references.shape)
-    return np.require(queries, np.float32, ["C", "A"]), np.require(references, np.float32, ["C", "A"])
+    return _plain(queries, np.float32), _plain(references, np.float32)
+
+
+def _plain(array: NDArray[Number], dtype: type[Number]) -> NDArray[Number]:
+    """Return the array in the one form that was compiled for; what has it already is not copied."""
+    if type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Loops:
+    by_id: Callable[..., int]
+    all: Callable[..., None]
 
 
 @cache
-def _compiled() -> Callable[..., None]:
-    f32, i64 = numba.float32, numba.int64
-    vectors, rows = numba.types.Array(f32, 2, "C", readonly=True), numba.types.Array(i64, 2, "C", readonly=True)
-    signature = numba.void(vectors, vectors, rows, i64, i64, numba.types.Array(f32, 3, "C"))
-    compiled: Callable[..., None] = numba.njit([signature], cache=True, nogil=True, fastmath=set(FASTMATH))(_measure)
+def _compiled() -> _Loops:
+    import numba  # noqa: PLC0415 - heavy; who only names these functions does not pay for it
+
+    from miwake.indexer import soart3_loops  # noqa: PLC0415 - likewise
+
+    types: Any = numba.types
+    # Read-only, so that arrays which are (memory-mapped ones) need no second version.
+    vectors = types.Array(types.float32, 2, "C", readonly=True)
+    ids = types.Array(types.int64, 2, "C", readonly=True)
+    powers = types.UniTuple(types.int64, 2)
+    out = types.Array(types.float32, 3, "C")
+    return _Loops(
+        _compile(soart3_loops.measure_by_id, types.int64(vectors, vectors, ids, powers, out)),
+        _compile(soart3_loops.measure_all, types.void(vectors, vectors, powers, out)),
+    )
+
+
+def _compile(function: Callable[..., Any], signature: object) -> Callable[..., Any]:
+    import numba  # noqa: PLC0415 - as above
+
+    njit: Any = numba.njit
+    compiled: Callable[..., Any]
+    try:
+        compiled = njit([signature], cache=True, nogil=True)(function)
+    except RuntimeError:  # numba finds no folder that it may keep compiled code in
+        compiled = njit([signature], nogil=True)(function)
     return compiled
-
-
-def _measure(y, x, ids, p_eta, p_gamma, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
-    n_dimensions = y.shape[1]
-    for q in range(ids.shape[0]):
-        for k in range(ids.shape[1]):
-            row = ids[q, k]
-            if row < 0:
-                out[:, q, k] = np.nan
-                continue
-            xy = xx = 0.0
-            for j in range(n_dimensions):
-                xy += np.float64(x[row, j]) * y[q, j]
-                xx += np.float64(x[row, j]) * x[row, j]
-            beta = (xy + REGULARISER) / (xx + REGULARISER)
-            largest = 0.0
-            squares = 0.0
-            for j in range(n_dimensions):
-                largest = max(largest, abs(y[q, j] - beta * x[row, j]))
-                squares += (np.float64(y[q, j]) - x[row, j]) ** 2
-            m = v = 0.0
-            if largest > 0:
-                for j in range(n_dimensions):
-                    share = abs(y[q, j] - beta * x[row, j]) / largest
-                    m += share**p_eta
-                    v += share**p_gamma
-                m = largest * m ** (1 / p_eta)
-                v = largest * v ** (1 / p_gamma)
-            out[0, q, k] = beta
-            out[1, q, k] = math.log1p(m)
-            out[2, q, k] = math.log1p((m - v) / (1 + v))
-            out[3, q, k] = math.sqrt(squares)
