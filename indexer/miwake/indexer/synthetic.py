@@ -114,9 +114,9 @@ def _photograph(maps: Floats, canvas: Canvas, rng: np.random.Generator) -> Float
 
     maps = _blur(maps, each(0, 0.6))
     slope = each(-0.12, 0.12) * (canvas.rows / 36 - 0.5) + each(-0.12, 0.12) * (canvas.columns / 39 - 0.5)
-    maps = maps * each(0.75, 1.25) * (1 + slope) + each(-8, 8)
-    maps = maps + each(4, 9) * rng.standard_normal(maps.shape, dtype=np.float32)
-    return np.clip(np.rint(maps), *VALUE_RANGE).astype(np.float32)
+    maps = np.asarray(maps * each(0.75, 1.25) * (1 + slope) + each(-8, 8), dtype=np.float32)
+    noise = each(4, 9) * rng.standard_normal(maps.shape, dtype=np.float32)
+    return np.clip(np.rint(maps + noise), *VALUE_RANGE).astype(np.float32)
 
 
 def _blur(maps: Floats, share: Floats) -> Floats:

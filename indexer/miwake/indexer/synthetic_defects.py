@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 N_DICE = 8
 
-DUST = 118.0
-"""Light of dust: it shows on the brighter metal as well as on the darker plastic."""
-
 Bend = Callable[[Terminals, "Floats"], Terminals]
 Paint = Callable[["Floats", Canvas, Terminals, "Floats"], "Floats"]
 
@@ -132,7 +129,7 @@ def _starve_joint(terminals: Terminals, dice: Floats) -> Terminals:
 
 
 def _swell_joint(terminals: Terminals, dice: Floats) -> Terminals:
-    return _scale_joint(terminals, dice, _strength(dice, 1.22, 1.55))
+    return _scale_joint(terminals, dice, _strength(dice, 1.28, 1.6))
 
 
 def _burr(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Floats:
@@ -164,7 +161,7 @@ def _dent(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> F
 
 def _discolour(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Floats:
     row, column = _on_pin(terminals, dice, 11, 20)
-    return maps * (1 - _fade(dice, 0.22, 0.45) * canvas.cloud((row, column), 5.5, 2.8))
+    return np.asarray(maps * (1 - _fade(dice, 0.22, 0.45) * canvas.cloud((row, column), 5.5, 2.8)))
 
 
 def _fibre(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Floats:
@@ -178,7 +175,7 @@ def _dust(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> F
     for speck in range(3):
         row = 6 + 24 * dice[:, 2 + 2 * speck] + terminals.row
         column = 5 + 29 * dice[:, 3 + 2 * speck] + terminals.column
-        maps = blend(maps, 0.9 * canvas.ellipse((row, column), size, size), DUST)
+        maps = maps + _fade(dice, 70, 115) * canvas.ellipse((row, column), size, size)
     return maps
 
 
@@ -186,7 +183,7 @@ def _flux(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> F
     row = PAD_ROW + 1.5 * (dice[:, 3] - 0.5) + terminals.row
     column = 11 + 17 * dice[:, 4] + terminals.column
     stain = canvas.cloud((row, column), 2.6, 4.5) + canvas.cloud((row - 3 * dice[:, 5], column + 4 * _sign(dice)), 2, 3)
-    return maps + _fade(dice, 22, 45) * np.minimum(stain, 1)
+    return np.asarray(maps + _fade(dice, 22, 45) * np.minimum(stain, 1))
 
 
 def _crack(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Floats:
@@ -213,7 +210,7 @@ def _pit(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Fl
     row, column = _on_pin(terminals, dice, 9, 22)
     column = column + 1.6 * (dice[:, 4] - 0.5)
     rim = canvas.ellipse((row, column), 2, 2) - canvas.ellipse((row, column), 1.2, 1.2)
-    return maps * (1 - _fade(dice, 0.6, 0.9) * canvas.ellipse((row, column), 1.1, 1.1)) + 0.6 * GLINT * rim
+    return np.asarray(maps * (1 - _fade(dice, 0.6, 0.9) * canvas.ellipse((row, column), 1.1, 1.1)) + 0.6 * GLINT * rim)
 
 
 def _peel(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Floats:

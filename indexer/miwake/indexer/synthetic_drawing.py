@@ -119,7 +119,7 @@ class Canvas:
 
 def cover(inside: Floats) -> Floats:
     """Return how far a cell is covered by a shape whose edge is ``inside`` cells away, 0 … 1."""
-    return np.clip(inside + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(inside + np.float32(0.5), 0, 1))
 
 
 def blend(maps: Floats, mask: Floats, light: Floats | float) -> Floats:

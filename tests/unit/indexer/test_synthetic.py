@@ -19,7 +19,7 @@ def records() -> Records:
 
 
 def side(records: Records, name: str) -> np.ndarray:
-    return np.array(records.splits) == name
+    return np.asarray(np.array(records.splits) == name)
 
 
 def test_the_same_seed_gives_the_same_records() -> None:
@@ -39,7 +39,7 @@ def test_unknown_kinds_are_in_the_test_rows_only(records: Records) -> None:
 
 
 def test_no_part_is_on_both_sides(records: Records) -> None:
-    sides = defaultdict(set)
+    sides = defaultdict[str, set[str]](set)
     for part, split in zip(records.parts, records.splits, strict=True):
         sides[part].add(split)
 
@@ -47,7 +47,8 @@ def test_no_part_is_on_both_sides(records: Records) -> None:
 
 
 def test_a_part_has_several_pictures_of_one_kind(records: Records) -> None:
-    kinds, pictures = defaultdict(set), defaultdict(int)
+    kinds = defaultdict[str, set[int]](set)
+    pictures = defaultdict[str, int](int)
     for part, label in zip(records.parts, records.labels.tolist(), strict=True):
         kinds[part].add(label)
         pictures[part] += 1
