@@ -156,7 +156,7 @@ def _dent(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> F
     row, column = _on_pin(terminals, dice, 10, 21)
     deep = _fade(dice, 45, 90)
     shadow = canvas.cloud((row - 1.1, column - 0.6), 1.3, 1.4)
-    return maps - deep * shadow + 0.8 * deep * canvas.cloud((row + 1.1, column + 0.6), 1.2, 1.4)
+    return np.asarray(maps - deep * shadow + 0.8 * deep * canvas.cloud((row + 1.1, column + 0.6), 1.2, 1.4))
 
 
 def _discolour(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) -> Floats:
