@@ -52,14 +52,15 @@ class Gallery:
         """
         self.folder.mkdir()
         training_rows = {name: row for row, name in enumerate(self.training.ids)}
+        modes = _usual_modes(self.training)
         n_drawn: Counter[Kind] = Counter()
         for kind, position in choose(answered):
             n_drawn[kind] += 1
             row = int(answered.rows[position])
             maps = self._maps(row, verdicts[row], training_rows[verdicts[row].neighbours.ids[0]])
             path = self.folder / f"{kind.value.replace(' ', '-')}-{n_drawn[kind]}.png"
-            draw_case(path, self._case(kind, row, verdicts[row]), maps, note=self.note)
-        self._draw_confusion(answered)
+            draw_case(path, self._case(kind, row, verdicts[row], modes), maps, note=self.note)
+        self._draw_confusion(answered, _usual_modes(self.held_out) | modes)
 
     def _maps(self, row: int, verdict: Verdict, training_row: int) -> Maps:
         shape = self.held_out.heat_map_shape
@@ -69,8 +70,9 @@ class Gallery:
             reference=self.training.vectors[training_row].reshape(shape),
         )
 
-    def _case(self, kind: Kind, row: int, verdict: Verdict) -> Case:
+    def _case(self, kind: Kind, row: int, verdict: Verdict, modes: Mapping[int, str]) -> Case:
         nearest = verdict.neighbours
+        anchor_label = int(verdict.anchors.labels[0])
         return Case(
             kind=kind.value,
             id=self.held_out.ids[row],
@@ -80,7 +82,8 @@ class Gallery:
             failure_mode=verdict.failure_mode,
             decision=verdict.decision.name,
             probability=verdict.probability,
-            anchor_label=int(verdict.anchors.labels[0]),
+            anchor_label=anchor_label,
+            anchor_failure_mode=modes[anchor_label],
             anchor_distance=float(verdict.anchors.distances[0]),
             reference_id=nearest.ids[0],
             reference_label=int(nearest.labels[0]),
@@ -92,24 +95,24 @@ class Gallery:
             match_distance=float(nearest.match_distances[0]),
         )
 
-    def _draw_confusion(self, answered: Answered) -> None:
+    def _draw_confusion(self, answered: Answered, modes: Mapping[int, str]) -> None:
         known = answered.known_labels
         strangers = sorted(set(answered.true_labels.tolist()).difference(known))
         rows = {label: place for place, label in enumerate([*known, *strangers])}
-        places = {label: place for place, label in enumerate(known)}
-        counts = np.zeros((len(rows), len(known)), dtype=np.int64)
+        columns = {label: place for place, label in enumerate(known)}
+        counts = np.zeros((len(rows), len(columns)), dtype=np.int64)
         for true, found in zip(answered.true_labels.tolist(), answered.labels.tolist(), strict=True):
-            counts[rows[true], places[found]] += 1
-        names = _names(self.training)
-        unknown = [f"unknown kind: {_names(self.held_out)[label]}" for label in strangers]
-        known_names = [names[label] for label in known]
+            counts[rows[true], columns[found]] += 1
+        names = [f"{label} {modes[label]}".strip() for label in known]
+        unknown = [f"? {label} {modes[label]}".strip() for label in strangers]
         title = "counts, and the share of each row" + (f" ({self.note})" if self.note else "")
-        draw_confusion(self.folder / "confusion.png", counts, [*known_names, *unknown], known_names, title)
+        title += "; ? an unknown kind" if unknown else ""
+        draw_confusion(self.folder / "confusion.png", counts, [*names, *unknown], names, title)
 
 
-def _names(records: Records) -> dict[int, str]:
-    """Return for each label its code with the failure mode that most of its records bear."""
-    modes: dict[int, Counter[str]] = {}
+def _usual_modes(records: Records) -> dict[int, str]:
+    """Return the failure mode that most records of each label bear."""
+    counted: dict[int, Counter[str]] = {}
     for label, mode in zip(records.labels.tolist(), records.failure_modes, strict=True):
-        modes.setdefault(label, Counter())[mode] += 1
-    return {label: f"{label} {counted.most_common(1)[0][0]}".strip() for label, counted in modes.items()}
+        counted.setdefault(label, Counter())[mode] += 1
+    return {label: modes.most_common(1)[0][0] for label, modes in counted.items()}

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ MOST_NUMBERED_LABELS = 40
 """A confusion matrix of more labels than this shows colours only."""
 
 MOST_CHARACTERS = 30
+MOST_CHARACTERS_OF_A_TICK = 40
 """Longer ids and failure modes are cut in the middle."""
 
 EAST_ASIAN_FONTS = ("Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic", "MS Gothic")
@@ -54,8 +56,8 @@ class Case:
         The vector, and what it was.
     label, failure_mode, decision, probability
         What was answered; the probability is that of the label.
-    anchor_label, anchor_distance
-        The nearest class anchor.
+    anchor_label, anchor_failure_mode, anchor_distance
+        The nearest class anchor; the failure mode is the usual one of the class.
     reference_id, reference_label, reference_failure_mode
         The nearest reference.
     distance, beta, eta, gamma, match_distance
@@ -71,6 +73,7 @@ class Case:
     decision: str
     probability: float
     anchor_label: int
+    anchor_failure_mode: str
     anchor_distance: float
     reference_id: str
     reference_label: int
@@ -96,7 +99,10 @@ def draw_case(path: Path, case: Case, maps: Maps, *, note: str = "") -> None:
     rows, columns = maps.measurement.shape
     with _readable_text():
         height = float(np.clip(PANEL_WIDTH * rows / columns, 0.8, 6.0))
-        figure = Figure(figsize=(4 * (PANEL_WIDTH + 0.6), height + TEXT_HEIGHT), layout="constrained")
+        figure = Figure(
+            figsize=(4 * (PANEL_WIDTH + 0.6), height + TEXT_HEIGHT),
+            layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
+        )
         axes = figure.subplots(1, 4)
         _draw_maps(figure, axes, maps)
         for axis, (title, caption) in zip(axes, _captions(case), strict=True):
@@ -128,14 +134,17 @@ def draw_confusion(
         figure.colorbar(image, ax=axis, label="share of the row, %")
         axis.set_xticks(
             range(len(columns)),
-            [_cut(name) for name in columns],
+            [_cut(name, MOST_CHARACTERS_OF_A_TICK) for name in columns],
             rotation=60,
             ha="right",
             fontsize=9,
             rotation_mode="anchor",
             parse_math=False,
         )
-        names = [f"{_cut(name)}  ({total})" for name, total in zip(rows, totals[:, 0].tolist(), strict=True)]
+        names = [
+            f"{_cut(name, MOST_CHARACTERS_OF_A_TICK)}  ({total})"
+            for name, total in zip(rows, totals[:, 0].tolist(), strict=True)
+        ]
         axis.set_yticks(range(len(rows)), names, fontsize=9, parse_math=False)
         axis.set_xlabel("answered label")
         axis.set_ylabel("true label (held-out vectors)")
@@ -177,7 +186,10 @@ def _headline(case: Case, note: str) -> str:
 def _captions(case: Case) -> list[tuple[str, str]]:
     return [
         ("measurement", f"label {_name(case.true_label, case.true_failure_mode)}"),
-        ("nearest anchor (class mean)", f"label {case.anchor_label}\ndistance {case.anchor_distance:.3f}"),
+        (
+            "nearest anchor (class mean)",
+            f"label {_name(case.anchor_label, case.anchor_failure_mode)}\ndistance {case.anchor_distance:.3f}",
+        ),
         (
             "nearest reference",
             f"{_cut(case.reference_id)}\nlabel {_name(case.reference_label, case.reference_failure_mode)}\n"
@@ -202,10 +214,10 @@ def _name(label: int, failure_mode: str) -> str:
     return f"{label} {_cut(failure_mode)}" if failure_mode else str(label)
 
 
-def _cut(text: str) -> str:
-    if len(text) <= MOST_CHARACTERS:
+def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
+    if len(text) <= most:
         return text
-    half = MOST_CHARACTERS // 2
+    half = most // 2
     return f"{text[: half - 1]}…{text[-half:]}"
 
 

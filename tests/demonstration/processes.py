@@ -19,6 +19,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 START_TIMEOUT_S = 120.0
 """For the server to say where it listens; the first start on a machine compiles its kernels."""
@@ -50,6 +51,16 @@ class StepError(Exception):
     def __init__(self, step: Step, message: str) -> None:
         super().__init__(f"{step} failed: {message}")
         self.step = step
+
+
+def leave_on_signals() -> None:
+    """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that whatever runs for us is stopped on the way out."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
 
 
 def run_step(step: Step, command: Sequence[str]) -> float:

@@ -43,6 +43,8 @@ class Settings:
         Of ``miwake-train``; None for its default.
     steps : int or None
         Training budget; None for the preset's.
+    overrides : tuple of text
+        ``name=value`` for single settings of the preset.
     seed : int
     """
 
@@ -50,6 +52,7 @@ class Settings:
     folder: Path = Path("demo")
     preset: str | None = None
     steps: int | None = None
+    overrides: tuple[str, ...] = ()
     seed: int = 0
 
     @property
@@ -104,6 +107,7 @@ def _train(settings: Settings, console: Console) -> float:
     command += ["--seed", str(settings.seed)]
     command += ["--preset", settings.preset] if settings.preset else []
     command += ["--steps", str(settings.steps)] if settings.steps else []
+    command += [word for override in settings.overrides for word in ("--set", override)]
     return run_step(Step.TRAIN, command)
 
 

@@ -109,7 +109,10 @@ def _stream_all(client: Client, held_out: Records, console: Console) -> tuple[tu
     items = [Inspection(vector=vector, id=name) for vector, name in zip(held_out.vectors, held_out.ids, strict=True)]
     begin = time.perf_counter()
     arriving = client.inspect(items)
-    answers = tuple(track(arriving, "streaming", total=len(items), console=console, transient=True))
+    shown = track(
+        arriving, "streaming", total=len(items), console=console, transient=True, disable=not console.is_terminal
+    )
+    answers = tuple(shown)
     seconds = time.perf_counter() - begin
     if tuple(answer.id for answer in answers) != held_out.ids:
         raise StepError(Step.STREAM, f"{len(answers)} answers to {len(items)} vectors, or not in their order")

@@ -23,6 +23,7 @@ CASE = Case(
     decision="REVIEW",
     probability=0.8125,
     anchor_label=0,
+    anchor_failure_mode="pass",
     anchor_distance=3.25,
     reference_id="board:4",
     reference_label=0,
