@@ -139,6 +139,23 @@ def test_an_address_where_nobody_listens_is_named(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_stops_while_a_stream_connects_is_told_at_once(kind: str) -> None:
+    errors = [stream_to_a_stopping_server(kind) for _ in range(100)]
+
+    # Some streams are answered before the server stops; none may wait for its deadline, or for ever.
+    assert {type(error) for error in errors} <= {UnavailableError, type(None)}
+
+
+def stream_to_a_stopping_server(kind: str) -> Exception | None:
+    errors: list[Exception | None] = []
+    with serving(InMemoryService()) as target:
+        thread = threading.Thread(target=lambda: errors.append(inspect(kind, target, queries(3), timeout_s=10)[1]))
+        thread.start()
+    thread.join(30)
+    return errors[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_call_without_an_answer_ends_at_its_deadline(kind: str) -> None:
     over = threading.Event()
 

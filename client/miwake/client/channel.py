@@ -19,6 +19,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # gRPC servers that say nothing else close connections that ping more often than every five minutes.
     ("grpc.keepalive_time_ms", 300_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # gRPC's own retries leave a stream hanging for good, past any cancelling, in one of a hundred connections that fail
+    # while it starts (grpcio 1.85.1); and they would hide from the caller what was sent twice.
+    ("grpc.enable_retries", 0),
     # A server stands in the same network; a proxy for the web must not come between, least of all on the loopback.
     ("grpc.enable_http_proxy", 0),
 )

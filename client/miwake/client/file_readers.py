@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+import zlib
 from dataclasses import dataclass, field
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -26,6 +28,10 @@ VECTOR_COLUMN = "vector"
 
 OTHER_COLUMNS = ("id", "part", "split", "label")
 """What is read beside the vectors, where it is there; in NPZ files the plural does as well."""
+
+NPY_DAMAGE = (ValueError, EOFError, TokenError, MemoryError)
+NPZ_DAMAGE = (*NPY_DAMAGE, TypeError, BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+"""What numpy and zipfile raise for files that are not what they are called, or no longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,13 +58,16 @@ def read_parquet(path: Path) -> RawFile:
         raise DataFileError(message) from error
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            values = value_columns(path, names, alternative=VECTOR_COLUMN)
-            others = [name for name in OTHER_COLUMNS if name in names]
-            table = file.read(columns=[*values, *others])
-    except pa.ArrowException as error:
-        message = f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}"
-        raise DataFileError(message) from error
+            return _parquet_content(path, file)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise _unreadable(path, "Parquet", error) from error
+
+
+def _parquet_content(path: Path, file: Any) -> RawFile:
+    names = file.schema_arrow.names
+    values = value_columns(path, names, alternative=VECTOR_COLUMN)
+    others = [name for name in OTHER_COLUMNS if name in names]
+    table = file.read(columns=[*values, *others])
     columns = {name: table[name].to_pylist() for name in others}
     if values == [VECTOR_COLUMN]:
         found = enumerate(table[VECTOR_COLUMN].to_pylist())
@@ -90,8 +99,7 @@ def read_csv(path: Path) -> RawFile:
                 for name, place in others.items():
                     columns[name].append(cells[place])
         except (csv.Error, UnicodeDecodeError) as error:
-            message = f"{path}: not a readable CSV file: {error}"
-            raise DataFileError(message) from error
+            raise _unreadable(path, "CSV", error) from error
     return RawFile(vectors, columns)
 
 
@@ -121,15 +129,16 @@ def read_npz(path: Path) -> RawFile:
         If the file is damaged, holds no such array, or needs pickle.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = {name.removesuffix("s"): name for name in arrays.files}
-            if VECTOR_COLUMN not in names:
-                message = f"{path}: no array vectors among {', '.join(arrays.files)}"
-                raise DataFileError(message)
-            vectors = _matrix(path, arrays[names[VECTOR_COLUMN]])
-            return RawFile(vectors, {name: arrays[names[name]].tolist() for name in OTHER_COLUMNS if name in names})
-    except (ValueError, EOFError, BadZipFile) as error:
+        # Opened here, because numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name.removesuffix("s"): stored[name] for name in stored.files}
+    except NPZ_DAMAGE as error:
         raise _unreadable(path, "NPZ", error) from error
+    if VECTOR_COLUMN not in arrays:
+        message = f"{path}: no array vectors, but {', '.join(stored.files)}"
+        raise DataFileError(message)
+    columns = {name: arrays[name].tolist() for name in OTHER_COLUMNS if name in arrays}
+    return RawFile(_matrix(path, arrays[VECTOR_COLUMN]), columns)
 
 
 def read_npy(path: Path) -> RawFile:
@@ -141,15 +150,16 @@ def read_npy(path: Path) -> RawFile:
         If the file is damaged, or holds something else.
     """
     try:
-        return RawFile(_matrix(path, np.atleast_2d(np.load(path, allow_pickle=False))))
-    except (ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except NPY_DAMAGE as error:
         raise _unreadable(path, "NPY", error) from error
+    return RawFile(_matrix(path, np.atleast_2d(array)))
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> DataFileError:
-    if isinstance(error, DataFileError):
-        return error
-    return DataFileError(f"{path}: not a readable {kind} file: {str(error).splitlines()[0] if str(error) else error!r}")
+    reason = str(error).splitlines()[0] if str(error) else repr(error)
+    return DataFileError(f"{path}: not a readable {kind} file: {reason}")
 
 
 def _matrix(path: Path, array: Any) -> list[Vector]:

@@ -90,7 +90,7 @@ def read_samples(path: Path, *, split: str | None = None, limit: int | None = No
     try:
         raw = reader(path)
     except OSError as error:
-        message = f"{path}: {error.strerror or error}"
+        message = f"{path}: {error.strerror or ' '.join(str(error).split())}"
         raise DataFileError(message) from error
     for name, column in raw.columns.items():
         if len(column) != len(raw.vectors):

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from miwake.client.errors import DataFileError
+from miwake.client.files import read_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAPS = np.arange(12, dtype=np.uint8).reshape(4, 3)
+COLUMNS: dict[str, Any] = {
+    "id": ["a", "b", "c", "d"],
+    "part": ["P1", "P1", "P2", ""],
+    "split": ["train", "test", "test", "train"],
+    "label": [0, 1, 2, 0],
+}
+
+
+def write_parquet(path: Path, vectors: NDArray[Any], **columns: Any) -> Path:
+    values = {f"data{place}": vectors[:, place] for place in reversed(range(vectors.shape[1]))}
+    pq.write_table(pa.table({**values, **columns}), path)
+    return path
+
+
+def write_csv(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_parquet_gives_vectors_in_the_order_of_their_columns_numbers(tmp_path: Path) -> None:
+    samples = read_samples(write_parquet(tmp_path / "parts.parquet", MAPS, **COLUMNS))
+
+    assert np.stack(samples.vectors).tolist() == MAPS.tolist()
+    assert samples.vectors[0].dtype == np.uint8
+    assert samples.ids == ("a", "b", "c", "d")
+    assert samples.parts == ("P1", "P1", "P2", "")
+    assert samples.labels == (0, 1, 2, 0)
+
+
+def test_eleven_columns_are_ordered_by_number_and_not_by_name(tmp_path: Path) -> None:
+    vectors = np.arange(11, dtype=np.float32)[None]
+
+    samples = read_samples(write_parquet(tmp_path / "one.parquet", vectors))
+
+    assert samples.vectors[0].tolist() == list(range(11))
+
+
+def test_a_split_and_a_limit_choose_rows_that_keep_their_numbers(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "parts.parquet", MAPS, split=COLUMNS["split"])
+
+    assert read_samples(path, split="test").ids == ("parts:1", "parts:2")
+    assert read_samples(path, split="test", limit=1).ids == ("parts:1",)
+    assert read_samples(path, limit=3).ids == ("parts:0", "parts:1", "parts:2")
+
+
+def test_what_a_file_does_not_say_is_not_known(tmp_path: Path) -> None:
+    samples = read_samples(write_parquet(tmp_path / "parts.parquet", MAPS))
+
+    assert samples.parts == ("", "", "", "")
+    assert samples.labels == (None, None, None, None)
+
+
+def test_a_column_of_vectors_may_be_ragged_for_the_server_to_refuse(tmp_path: Path) -> None:
+    path = tmp_path / "parts.parquet"
+    pq.write_table(pa.table({"vector": [[1.0, 2.0], [3.0]]}), path)
+
+    assert [vector.tolist() for vector in read_samples(path).vectors] == [[1.0, 2.0], [3.0]]
+
+
+def test_a_missing_value_is_left_to_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "parts.parquet"
+    pq.write_table(pa.table({"data0": pa.array([1, None], pa.uint8()), "data1": pa.array([2, 3], pa.uint8())}), path)
+
+    vectors = read_samples(path).vectors
+
+    assert vectors[0].tolist() == [1.0, 2.0]
+    assert np.isnan(vectors[1]).tolist() == [True, False]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_parquet(tmp_path / "parts.parquet", MAPS)
+    real_import = builtins.__import__
+
+    def base_install(name: str, *rest: Any) -> Any:
+        if name.startswith("pyarrow"):
+            raise ImportError(name)
+        return real_import(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", base_install)
+
+    with pytest.raises(DataFileError, match=r"Parquet files need pyarrow: pip install 'miwake\[parquet\]'"):
+        read_samples(path)
+
+
+def test_csv_gives_what_parquet_gives(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "parts.csv", "label,data1,data0,part", "2,1.5,-3,P1", "", ",nan,1e3,")
+
+    samples = read_samples(path)
+
+    assert samples.vectors[0].tolist() == [-3.0, 1.5]
+    assert samples.vectors[1][0] == 1000.0
+    assert np.isnan(samples.vectors[1][1])
+    assert samples.vectors[0].dtype == np.float32
+    assert samples.labels == (2, None)
+    assert samples.parts == ("P1", "")
+    assert samples.ids == ("parts:0", "parts:1")
+
+
+def test_npz_takes_columns_in_the_plural(tmp_path: Path) -> None:
+    path = tmp_path / "parts.npz"
+    np.savez(path, vectors=MAPS.astype(np.float64), labels=np.array([0, 1, 2, 0]), splits=COLUMNS["split"])
+
+    samples = read_samples(path, split="test")
+
+    assert samples.vectors[0].tolist() == [3.0, 4.0, 5.0]
+    assert samples.vectors[0].dtype == np.float32
+    assert samples.labels == (1, 2)
+
+
+@pytest.mark.parametrize("array", [MAPS, MAPS[0]])
+def test_npy_holds_vectors_or_a_single_one(array: NDArray[np.uint8], tmp_path: Path) -> None:
+    np.save(tmp_path / "parts.npy", array)
+
+    samples = read_samples(tmp_path / "parts.npy")
+
+    assert samples.vectors[0].tolist() == [0, 1, 2]
+    assert samples.ids[0] == "parts:0"
+
+
+def test_one_row_is_chosen_by_number(tmp_path: Path) -> None:
+    samples = read_samples(write_parquet(tmp_path / "parts.parquet", MAPS, **COLUMNS))
+
+    assert samples.only(2).ids == ("c",)
+    with pytest.raises(DataFileError, match="row 4, expected one of the 4 rows chosen, counted from 0"):
+        samples.only(4)
+
+
+def test_a_replay_is_marked_as_no_production(tmp_path: Path) -> None:
+    samples = read_samples(write_parquet(tmp_path / "parts.parquet", MAPS, **COLUMNS))
+
+    inspections = list(samples.inspections())
+
+    assert [inspection.id for inspection in inspections] == ["a", "b", "c", "d"]
+    assert inspections[2].context is not None
+    assert (inspections[2].context.part_id, inspections[2].context.is_simulated) == ("P2", True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["data0,data1", "1,2", "1,x"], "row 1, column data1: 'x', expected a number"),
+        (["data0,data1", "1,"], "row 0, column data1: '', expected a number"),
+        (["data0,data1", "1,2,3"], "row 0: 3 cells, expected 2"),
+        (["data0,data2", "1,2"], "column data1 is missing"),
+        (["data0,data0", "1,2"], "column data0 is there twice"),
+        (["value0", "1"], "no vectors: expected columns data0, data1 …"),
+        (["data0"], "no rows"),
+        (["data0,label", "1,good"], "row 0, column label: 'good', expected an integer"),
+        (["data0,label", "1,1.5"], "row 0, column label: '1.5', expected an integer"),
+    ],
+)
+def test_what_is_wrong_in_a_csv_file_is_named(lines: list[str], expected: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "bad.csv", *lines)
+
+    with pytest.raises(DataFileError) as caught:
+        read_samples(path)
+
+    assert str(caught.value) == f"{path}: {expected}"
+
+
+@pytest.mark.parametrize("name", ["bad.parquet", "bad.npz", "bad.npy"])
+@pytest.mark.parametrize("content", [b"", b"not what it says", b"PK\x03\x04 and no more"])
+def test_a_damaged_file_is_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(DataFileError, match=f"{name}: not a readable"):
+        read_samples(tmp_path / name)
+
+
+def test_a_csv_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(DataFileError, match=r"bad\.csv: not a readable CSV file"):
+        read_samples(tmp_path / "bad.csv")
+
+
+def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
+    np.save(tmp_path / "bad.npy", np.array([{"a": 1}]), allow_pickle=True)
+
+    with pytest.raises(DataFileError, match=r"bad\.npy: not a readable NPY file"):
+        read_samples(tmp_path / "bad.npy")
+
+
+def test_an_npz_file_without_vectors_says_what_it_has(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", maps=MAPS)
+
+    with pytest.raises(DataFileError, match=r"bad\.npz: no array vectors, but maps"):
+        read_samples(tmp_path / "bad.npz")
+
+
+def test_columns_of_another_length_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", vectors=MAPS, labels=[1])
+
+    with pytest.raises(DataFileError, match=r"1 values in label, expected 4: one for each vector"):
+        read_samples(tmp_path / "bad.npz")
+
+
+def test_text_for_values_is_named_by_its_column(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"data0": ["a"]}), tmp_path / "bad.parquet")
+
+    with pytest.raises(DataFileError, match=r"data0 holds object, expected numbers"):
+        read_samples(tmp_path / "bad.parquet")
+
+
+def test_an_absent_split_is_named(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "parts.parquet", MAPS, split=COLUMNS["split"])
+
+    with pytest.raises(DataFileError, match=r"parts\.parquet: no rows of split 'validation'"):
+        read_samples(path, split="validation")
+
+
+def test_a_split_of_a_file_without_splits_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "parts.parquet", MAPS)
+
+    with pytest.raises(DataFileError, match=r"parts\.parquet: no column split, so no rows of split 'test'"):
+        read_samples(path, split="test")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=r"none\.csv: No such file or directory"):
+        read_samples(tmp_path / "none.csv")
+
+
+def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataFileError, match=r"parts\.xlsx: expected a file that ends in \.parquet, \.csv, \.npz, \.npy"
+    ):
+        read_samples(tmp_path / "parts.xlsx")
