@@ -70,7 +70,7 @@ def _numbers_in_text(name: str, texts: Sequence[str | None], problems: Problems)
         if not text:
             continue
         try:
-            values[row] = float(text)
+            values[row] = float(text.replace("_", "no number"))  # Python takes 1_000 for a number
         except ValueError:
             problems.setdefault(row, f"column {name}: {text!r}, expected a number")
     return values

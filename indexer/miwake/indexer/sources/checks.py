@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.records import Records, vector_hash
-from miwake.indexer.scale import RANGE_SLACK, Refusal, Scale
+from miwake.indexer.records import Records
+from miwake.indexer.scale import FLATNESS, RANGE_SLACK, Refusal, Scale
 from miwake.indexer.sources.description import resolve_heat_map_shape, resolve_pass_labels, resolve_value_range
-from miwake.indexer.sources.raw import N_SHOWN, RawTable, name_some
+from miwake.indexer.sources.raw import TEXT_FIELDS
+from miwake.indexer.sources.repeats import contradictions, equal_vectors, repeated_ids, tell_repeats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.sources.raw import RawTable
     from miwake.indexer.sources.settings import ReadSettings
 
 SPLITS = ("", "train", "test")
@@ -35,63 +35,63 @@ def to_records(table: RawTable, settings: ReadSettings) -> Records:
         If a row cannot be used and bad rows are not to be skipped, if two rows contradict each other, if nothing is
         left, or if what is said about the data does not fit them.
     """
-    if not len(table.vectors):
-        message = f"{table.source}: it holds no rows"
+    if not table.vectors.size:
+        message = f"{table.source}: it holds no {'values' if len(table.vectors) else 'rows'}"
         raise DataError(message)
     value_range, range_warnings = resolve_value_range(table, settings)
     shape, shape_warnings = resolve_heat_map_shape(table, settings)
     times, time_problems = _times_in_utc(table.texts.get("time"), len(table.vectors))
-    problems = {**time_problems, **_problems(table, value_range), **table.problems}
-    records, dropped = _drop(_unchecked(table, shape, value_range, times), problems, settings)
-    pass_labels, pass_warnings = resolve_pass_labels(table, settings, records.labels)
-    no_parts = () if any(records.parts) else (_NO_PARTS.format(table.source),)
-    told = (*table.warnings, *shape_warnings, *range_warnings, *dropped, *pass_warnings, *no_parts)
-    records = replace(records, pass_labels=pass_labels, warnings=told)
-    _refuse_repeated_ids(records)
-    return replace(records, warnings=(*told, *_repeated_vectors(records)))
+    ids = table.texts.get("id") or tuple(f"{table.stem}:{row}" for row in range(len(table.vectors)))
+    problems = {**time_problems, **_problems(table, _scale(table, value_range, settings)), **table.problems}
+    problems.update(repeated_ids(table, ids, problems))
+    repeats = equal_vectors(table, problems)
+    contradicting = contradictions(table, repeats)
+    problems.update(contradicting)
+    keep, dropped = _usable(table, problems, settings)
+    pass_labels, pass_warnings = resolve_pass_labels(table, settings, table.labels[keep])
+    repeated = tell_repeats(table, [rows for rows in repeats if rows[0] not in contradicting])
+    no_parts = () if any(table.texts.get("part", ())) else (_NO_PARTS.format(table.source),)
+    texts = {name: table.texts.get(name, ("",) * len(ids)) for name in TEXT_FIELDS}
+    records = Records(
+        vectors=table.vectors,
+        labels=table.labels,
+        failure_modes=texts["failure_mode"],
+        ids=ids,
+        parts=texts["part"],
+        groups=texts["group"],
+        splits=texts["split"],
+        times=times,
+        source=table.source,
+        heat_map_shape=shape,
+        pass_labels=pass_labels,
+        value_range=value_range,
+        warnings=(*table.warnings, *shape_warnings, *range_warnings, *dropped, *pass_warnings, *no_parts, *repeated),
+    )
+    return records.take(keep) if problems else records
 
 
 _NO_PARTS = "{}: no part column: rows of one part may fall on both sides of a split, and figures will flatter"
 
 
-def _unchecked(
-    table: RawTable, shape: tuple[int, int], value_range: tuple[float, float] | None, times: tuple[str, ...]
-) -> Records:
-    n_rows = len(table.vectors)
-    unknown = ("",) * n_rows
-    texts = table.texts
-    return Records(
-        vectors=table.vectors,
-        labels=table.labels,
-        failure_modes=texts.get("failure_mode", unknown),
-        ids=texts.get("id") or tuple(f"{table.stem}:{row}" for row in range(n_rows)),
-        parts=texts.get("part", unknown),
-        groups=texts.get("group", unknown),
-        splits=texts.get("split", unknown),
-        times=times,
-        source=table.source,
-        heat_map_shape=shape,
-        pass_labels=(),
-        value_range=value_range,
-    )
-
-
-def _drop(records: Records, problems: dict[int, str], settings: ReadSettings) -> tuple[Records, tuple[str, ...]]:
+def _usable(
+    table: RawTable, problems: dict[int, str], settings: ReadSettings
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Return which rows are kept, and a warning about the others."""
+    keep = np.ones(len(table.vectors), dtype=np.bool_)
     if not problems:
-        return records, ()
-    what = f"{len(problems):,} of {len(records):,} rows"
+        return keep, ()
+    what = f"{len(problems):,} of {len(keep):,} rows"
     if not settings.skip_bad_rows:
-        message = f"{records.source}: {what} cannot be used (--skip-bad-rows drops them): {name_some(problems)}"
+        message = f"{table.source}: {what} cannot be used (--skip-bad-rows drops them): {table.name_some(problems)}"
         raise DataError(message)
-    keep = np.ones(len(records), dtype=np.bool_)
     keep[list(problems)] = False
     if not keep.any():
-        message = f"{records.source}: no row can be used: {name_some(problems)}"
+        message = f"{table.source}: no row can be used: {table.name_some(problems)}"
         raise DataError(message)
-    return records.take(keep), (f"{records.source}: {what} dropped: {name_some(problems)}",)
+    return keep, (f"{table.source}: {what} dropped: {table.name_some(problems)}",)
 
 
-def _problems(table: RawTable, value_range: tuple[float, float] | None) -> dict[int, str]:
+def _problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
     problems: dict[int, str] = {}
     for row, text in enumerate(table.texts.get("id", ())):
         if not text:
@@ -99,23 +99,29 @@ def _problems(table: RawTable, value_range: tuple[float, float] | None) -> dict[
     for row, text in enumerate(table.texts.get("split", ())):
         if text not in SPLITS:
             problems[row] = f"split {text!r}, expected train, test or nothing"
-    codes = _refusals(table, value_range)
+    codes = _refusals(table.vectors, scale)
     for row in np.flatnonzero(codes).tolist():
-        problems[row] = _explain(table, row, int(codes[row]), value_range)
+        problems[row] = _explain(table, row, int(codes[row]), scale)
     return problems
 
 
-def _refusals(table: RawTable, value_range: tuple[float, float] | None) -> NDArray[np.int8]:
-    vectors = table.vectors
-    if value_range is not None:
-        return Scale(n_values=vectors.shape[1], low=value_range[0], high=value_range[1]).refusals(vectors)
+def _scale(table: RawTable, value_range: tuple[float, float] | None, settings: ReadSettings) -> Scale | None:
+    if value_range is None:
+        return None
+    flatness = FLATNESS if settings.flatness is None else settings.flatness
+    return Scale(n_values=table.vectors.shape[1], low=value_range[0], high=value_range[1], flatness=flatness)
+
+
+def _refusals(vectors: NDArray[np.float32], scale: Scale | None) -> NDArray[np.int8]:
+    if scale is not None:
+        return scale.refusals(vectors)
     least, most = vectors.min(axis=1), vectors.max(axis=1)
     codes = np.where(most == least, np.int8(Refusal.FLAT), np.int8(Refusal.NONE))
     codes[~(np.isfinite(least) & np.isfinite(most))] = Refusal.NON_FINITE
     return codes
 
 
-def _explain(table: RawTable, row: int, code: int, value_range: tuple[float, float] | None) -> str:
+def _explain(table: RawTable, row: int, code: int, scale: Scale | None) -> str:
     vector = table.vectors[row].astype(np.float64)
     if code == Refusal.NON_FINITE:
         column = int(np.flatnonzero(~np.isfinite(vector))[0])
@@ -123,11 +129,11 @@ def _explain(table: RawTable, row: int, code: int, value_range: tuple[float, flo
         found = "missing or not a number" if np.isnan(value) else f"{value:g}"
         return f"column {table.value_name.format(column)}: {found}, expected a finite float32"
     spread = np.ptp(vector)
-    if value_range is None:
+    if scale is None or spread == 0:
         return f"flat: all {len(vector):,} values are {vector[0]:g}"
-    low, high = value_range
+    low, high = scale.low, scale.high
     if code == Refusal.FLAT:
-        return f"flat: spread {spread:g} is under 1 % of the value range {low:g} … {high:g}"
+        return f"flat: spread {spread:g} is under {scale.flatness:.2%} of the value range {low:g} … {high:g}"
     column = int(np.argmax(np.maximum(vector - high, low - vector)))
     return (
         f"column {table.value_name.format(column)}: {vector[column]:g} leaves the value range {low:g} … {high:g} "
@@ -153,34 +159,3 @@ def _times_in_utc(texts: Sequence[str] | None, n_rows: int) -> tuple[tuple[str, 
         aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
         times.append(aware.isoformat().replace("+00:00", "Z"))
     return tuple(times), problems
-
-
-def _refuse_repeated_ids(records: Records) -> None:
-    first: dict[str, int] = {}
-    for row, reference_id in enumerate(records.ids):
-        before = first.setdefault(reference_id, row)
-        if before != row:
-            message = f"{records.source}: rows {before} and {row} both have the id {reference_id!r}"
-            raise DataError(message)
-
-
-def _repeated_vectors(records: Records) -> tuple[str, ...]:
-    rows_of: defaultdict[bytes, list[int]] = defaultdict(list)
-    for row, vector in enumerate(records.vectors):
-        rows_of[vector_hash(vector)].append(row)
-    groups = [rows for rows in rows_of.values() if len(rows) > 1]
-    for rows in groups:
-        labels = records.labels[rows]
-        other = np.flatnonzero(labels != labels[0])
-        if len(other):
-            there = int(other[0])
-            message = (
-                f"{records.source}: rows {rows[0]} ({records.ids[rows[0]]}) and {rows[there]} "
-                f"({records.ids[rows[there]]}) hold the same vector, but labels {labels[0]} and {labels[there]}"
-            )
-            raise DataError(message)
-    if not groups:
-        return ()
-    shown = "; ".join(" = ".join(str(row) for row in rows[:N_SHOWN]) for rows in groups[:N_SHOWN])
-    more = f"; and {len(groups) - N_SHOWN:,} more" if len(groups) > N_SHOWN else ""
-    return (f"{records.source}: {len(groups):,} vectors appear more than once: rows {shown}{more}",)

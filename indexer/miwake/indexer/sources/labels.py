@@ -45,7 +45,7 @@ def labels_of(name: str, values: Sequence[object] | NDArray[Any]) -> tuple[NDArr
 def _integer(value: object) -> int | None:
     try:
         if isinstance(value, str):
-            return int(value)
+            return _integer(float(value)) if "_" not in value else None
         if isinstance(value, bool | np.bool_):
             return None
         if isinstance(value, int | float | np.number):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 from miwake.indexer.errors import DataError
 
@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Number = TypeVar("Number", int, float)
+
 N_SHOWN = 5
 """Bad rows named in a message; the rest is counted."""
+
+TEXT_FIELDS = ("failure_mode", "part", "group", "split", "id", "time")
+"""What a record may have in words."""
+
+METADATA_KEYS = ("heat_map_shape", "pass_labels", "value_range")
+"""What a source may say about itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +42,11 @@ class RawTable:
     labels : (N,) int32
         0 where ``problems`` says that the label cannot be used.
     texts : mapping of text to N texts
-        ``failure_mode``, ``part``, ``group``, ``split``, ``id``, ``time``; absent where the source has no such column.
+        Some of ``TEXT_FIELDS``; absent where the source has no such column.
     problems : mapping of row to text
         What is wrong with a row, the first thing that was found.
+    row_names : N texts, or none
+        What a row is called in messages; empty stands for *row 0*, *row 1*, …
     heat_map_shape, pass_labels, value_range :
         What the source says about itself; None where it is silent.
     warnings : tuple of text
@@ -49,26 +59,32 @@ class RawTable:
     labels: NDArray[np.int32]
     texts: Mapping[str, tuple[str, ...]]
     problems: Mapping[int, str] = field(default_factory=dict)
+    row_names: Sequence[str] = ()
     heat_map_shape: tuple[int, int] | None = None
     pass_labels: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
 
+    def name_row(self, row: int) -> str:
+        """Return what a row is called in messages."""
+        return self.row_names[row] if self.row_names else f"row {row}"
 
-def name_some(names: Mapping[int, str]) -> str:
-    """Return the first few of ``{row: what}`` in one line, and how many more there are."""
-    shown = [f"row {row}, {names[row]}" for row in sorted(names)[:N_SHOWN]]
-    more = len(names) - len(shown)
-    return "; ".join(shown) + (f"; and {more:,} more" if more else "")
+    def name_some(self, problems: Mapping[int, str]) -> str:
+        """Return the first few of ``{row: what}`` in one line, and how many more there are."""
+        shown = [f"{self.name_row(row)}, {problems[row]}" for row in sorted(problems)[:N_SHOWN]]
+        more = len(problems) - len(shown)
+        return "; ".join(shown) + (f"; and {more:,} more" if more else "")
 
 
-def declared(source: str, metadata: Mapping[str, str], key: str, length: int | None) -> list[float] | None:
+def declared(
+    source: str, metadata: Mapping[str, str], key: str, kind: type[Number], length: int | None = None
+) -> tuple[Number, ...] | None:
     """Return the JSON list of numbers that ``metadata`` holds under ``key``, or None where it holds none.
 
     Raises
     ------
     DataError
-        If it is no list of numbers, or does not have ``length`` of them.
+        If it is no list of such numbers, or does not have ``length`` of them.
     """
     text = metadata.get(key)
     if text is None:
@@ -77,9 +93,39 @@ def declared(source: str, metadata: Mapping[str, str], key: str, length: int | N
         values = json.loads(text)
     except ValueError:
         values = None
-    numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
-    if not numbers or (length is not None and len(values) != length):
-        expected = "a JSON list of numbers" if length is None else f"a JSON list of {length} numbers"
-        message = f"{source}: metadata {key}: {text!r}, expected {expected}"
+    kinds = (int,) if kind is int else (int, float)
+    fits = isinstance(values, list) and all(type(value) in kinds for value in values)
+    if not fits or (length is not None and len(values) != length):
+        count = "" if length is None else f"{length} "
+        numbers = "whole numbers" if kind is int else "numbers"
+        message = f"{source}: metadata {key}: {text!r}, expected a JSON list of {count}{numbers}"
         raise DataError(message)
-    return list(values)
+    return tuple(kind(value) for value in values)
+
+
+class Description(TypedDict):
+    """What a source says about itself; None where it is silent."""
+
+    heat_map_shape: tuple[int, int] | None
+    pass_labels: tuple[int, ...] | None
+    value_range: tuple[float, float] | None
+
+
+def describe(source: str, metadata: Mapping[str, str]) -> Description:
+    """Return ``heat_map_shape``, ``pass_labels`` and ``value_range`` as ``metadata`` declares them.
+
+    Raises
+    ------
+    DataError
+        If one of them is something else than it should be.
+    """
+    return {
+        "heat_map_shape": cast("tuple[int, int] | None", declared(source, metadata, "heat_map_shape", int, 2)),
+        "pass_labels": declared(source, metadata, "pass_labels", int),
+        "value_range": cast("tuple[float, float] | None", declared(source, metadata, "value_range", float, 2)),
+    }
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

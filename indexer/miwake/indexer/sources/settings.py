@@ -28,6 +28,9 @@ class ReadSettings:
         Labels that mean *pass*; None takes what the data say, else 0 where there is such a label.
     value_range : (low, high) or None
         The scale of the values; None takes what the data say.
+    flatness : float or None
+        Least spread of a vector, as a share of the value range; 0 refuses only vectors without any spread, None takes
+        the default of ``Scale``.
     skip_bad_rows : bool
         Drop and report rows that cannot be used, instead of failing.
     """
@@ -43,6 +46,7 @@ class ReadSettings:
     heat_map_shape: tuple[int, int] | None = None
     pass_labels: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
+    flatness: float | None = None
     skip_bad_rows: bool = False
 
     def text_columns(self) -> dict[str, tuple[str, ...]]:

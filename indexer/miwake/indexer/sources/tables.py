@@ -15,10 +15,10 @@ from miwake.indexer.sources.columns import (
     find_vector_columns,
     refuse_repeated_columns,
 )
-from miwake.indexer.sources.raw import RawTable, declared
+from miwake.indexer.sources.raw import RawTable, describe, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from miwake.indexer.sources.settings import ReadSettings
@@ -37,7 +37,7 @@ def read_parquet(path: Path, settings: ReadSettings) -> RawTable:
             names = file.schema_arrow.names
             columns = chosen_columns(str(path), names, settings)
             table = file.read(columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = f"{path}: not a readable Parquet file: {one_line(error)}"
         raise DataError(message) from error
     return from_table(table, settings, source=str(path), stem=path.stem)
@@ -72,7 +72,10 @@ def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) ->
     )
     labels, label_problems = to_labels(source, table, find_label_column(source, names, settings))
     texts = find_text_columns(source, names, settings)
-    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    metadata = {
+        key.decode(errors="replace"): value.decode(errors="replace")
+        for key, value in (table.schema.metadata or {}).items()
+    }
     return RawTable(
         source=source,
         stem=stem,
@@ -81,21 +84,5 @@ def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) ->
         labels=labels,
         texts={field: to_texts(source, table, column) for field, column in texts.items()},
         problems={**vector_problems, **label_problems},
-        **_description(source, metadata),
+        **describe(source, metadata),
     )
-
-
-def _description(source: str, metadata: Mapping[str, str]) -> dict[str, Any]:
-    shape = declared(source, metadata, "heat_map_shape", 2)
-    labels = declared(source, metadata, "pass_labels", None)
-    value_range = declared(source, metadata, "value_range", 2)
-    return {
-        "heat_map_shape": None if shape is None else (int(shape[0]), int(shape[1])),
-        "pass_labels": None if labels is None else tuple(int(label) for label in labels),
-        "value_range": None if value_range is None else (float(value_range[0]), float(value_range[1])),
-    }
-
-
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error's text."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
