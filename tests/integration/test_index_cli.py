@@ -28,6 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         failure_modes=np.array(records.failure_modes),
         parts=np.array(records.parts),
         splits=np.array(records.splits),
+        heat_map_shape=np.array(records.heat_map_shape),
     )
     return path
 
@@ -66,6 +67,68 @@ def test_rebuild_adds_records_once(store: Path, data: Path) -> None:
 
     assert (first["generation"], first["n_added"], first["n_references"]) == ("g000002", 120, 600)
     assert (again["generation"], again["n_added"], again["n_references"]) == ("g000003", 0, 600)
+
+
+def burrs(folder: Path) -> Path:
+    """Write records whose class the station does not know."""
+    path = folder / "burrs.npz"
+    vectors = blob_records(30, seed=9, labels=(1,)).vectors[:12]
+    np.savez(path, vectors=vectors, labels=np.ones(12, dtype=np.int32))
+    return path
+
+
+def test_added_records_are_found_before_a_rebuild(store: Path, tmp_path: Path) -> None:
+    path = burrs(tmp_path)
+
+    added = run("add", path, "--store", store, "--label", "44", "--failure-mode", "edge burr", "--json")
+    found = json.loads(run("search", path, "--store", store, "--row", "3", "--neighbours", "1", "--json").stdout)
+
+    assert json.loads(added.stdout)["n_added"] == 12
+    assert (found["revision"], found["generation"]) == (2, "g000001")
+    assert [(one["id"], one["label"], one["failure_mode"]) for one in found["neighbours"]] == [
+        ("burrs:3", 44, "edge burr")
+    ]
+
+
+def test_adding_the_same_records_again_changes_nothing(store: Path, tmp_path: Path) -> None:
+    arguments = ("add", burrs(tmp_path), "--store", store, "--label", "44")
+    run(*arguments)
+
+    again = run(*arguments)
+
+    assert again.stdout == "revision 2: 12 unchanged\n"
+
+
+def test_a_relabelled_reference_answers_with_its_new_label(store: Path, data: Path) -> None:
+    changed = run("relabel", "blobs:12", "--label", "3", "--failure-mode", "dent", "--store", store)
+    found = run("search", data, "--store", store, "--row", "12", "--neighbours", "1", "--json")
+
+    assert changed.stdout == "revision 2: 1 relabelled\n"
+    assert json.loads(found.stdout)["neighbours"][0]["failure_mode"] == "dent"
+
+
+def test_a_removed_reference_is_found_no_more(store: Path, data: Path) -> None:
+    run("remove", "blobs:12", "blobs:13", "--store", store)
+
+    found = run("search", data, "--store", store, "--row", "12", "--neighbours", "480", "--json")
+
+    ids = [one["id"] for one in json.loads(found.stdout)["neighbours"]]
+    assert len(ids) == 478
+    assert not {"blobs:12", "blobs:13"} & set(ids)
+
+
+def test_a_rolled_back_station_leaves_later_changes_waiting(store: Path, data: Path, tmp_path: Path) -> None:
+    run("rebuild", "--store", store, "--add", burrs(tmp_path))
+    rolled = run("rollback", "--store", store)
+
+    found = run("search", data, "--store", store, "--neighbours", "480", "--json")
+    described = json.loads(run("describe", "--store", store, "--json").stdout)
+    rebuilt = json.loads(run("rebuild", "--store", store, "--json").stdout)
+
+    assert rolled.stdout == "line1: g000001 at revision 1\n"
+    assert len(json.loads(found.stdout)["neighbours"]) == 480
+    assert (described["generation"], described["revision"], described["latest_revision"]) == ("g000001", 1, 2)
+    assert (rebuilt["generation"], rebuilt["n_references"]) == ("g000003", 492)
 
 
 def test_search_gives_neighbours_nearest_first(store: Path, data: Path) -> None:
@@ -123,6 +186,10 @@ def test_check_names_a_damaged_file(store: Path, name: str) -> None:
         (("describe", "--station", "line2"), "no station 'line2', it has line1"),
         (("describe", "--generation", "g000009"), "g000009"),
         (("search", "DATA", "--row", "900"), "row 900 of 600"),
+        (("remove", "blobs:12", "nobody"), "nobody"),
+        (("relabel", "nobody", "--label", "1", "--failure-mode", "burr"), "nobody"),
+        (("rollback",), "no generation before g000001"),
+        (("rollback", "--to", "g000007"), "g000007"),
         (("search", "missing.parquet"), "missing.parquet: no such file"),
         (("build", "DATA", "--station", "line1", "--embedder", "EMBEDDER"), "exists already"),
         (("build", "DATA", "--station", "../out", "--embedder", "EMBEDDER"), "station name '../out'"),
