@@ -37,9 +37,8 @@ def held_out_split(records: Records, *, share: float = HELD_OUT_SHARE, seed: int
     sides = np.array(records.splits, dtype=object)
     if np.any(sides != ""):
         _refuse_half_named(records, sides)
-    if np.any(sides == "test"):
-        is_test = sides == "test"
-    else:
+    is_test = sides == "test"
+    if not is_test.any():
         is_test = _draw_parts(records.labels, records.parts, share, seed)
     return records.take(~is_test), records.take(is_test)
 
