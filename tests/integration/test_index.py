@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from miwake.indexer.records import Records
 from miwake.indexer.splits import held_out_split
 from miwake.indexer.station import StationFolder
 from miwake.indexer.store import ReferenceStore
+from miwake.indexer.store_reading import Snapshot
 from support.blobs import blob_records
 from support.embedders import linear_discriminants
 
@@ -50,9 +52,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, data: tuple[Records, Records
 
 
 @pytest.fixture
-def own_store(tmp_path: Path, data: tuple[Records, Records], embedder_folder: Path) -> Path:
-    build(tmp_path / "store", "line1", data[0], embedder_folder)
-    return tmp_path / "store"
+def own_store(tmp_path: Path, store: Path) -> Path:
+    return Path(shutil.copytree(store, tmp_path / "store"))
 
 
 @pytest.fixture(scope="module")
@@ -80,20 +81,92 @@ def new_class(records: Records, n_records: int = 40) -> Records:
     )
 
 
-def test_neighbours_are_those_of_a_search_by_hand(index: InspectionIndex, data: tuple[Records, Records]) -> None:
-    batch = index.search(queries(data, 10), n_neighbours=5)
-
-    embedded = index.contents.embedder.embed(queries(data, 10)).astype(np.float64)
-    references = np.asarray(index.contents.embeddings, dtype=np.float64)
+def nearest_by_hand(
+    index: InspectionIndex, snapshot: Snapshot, vectors: np.ndarray, n_neighbours: int
+) -> tuple[list[list[str]], np.ndarray]:
+    """Return ids and distances of the neighbours, from every reference of a snapshot, in float64."""
+    embedded = index.contents.embedder.embed(vectors).astype(np.float64)
+    references = index.contents.embedder.embed(snapshot.vectors).astype(np.float64)
     distances = np.linalg.norm(embedded[:, None] - references, axis=2)
     candidates = np.argsort(distances, axis=1, kind="stable")[:, : index.calibration.rerank.n_candidates]
     settings = index.calibration.rerank
     measured = soart3.measures(embedded, references[candidates], p_eta=settings.p_eta, p_gamma=settings.p_gamma)
     scores = index.calibration.mix.scores(measured.beta, measured.eta, measured.gamma)
-    best = np.take_along_axis(candidates, np.argsort(scores, axis=1, kind="stable")[:, :5], axis=1)
-    np.testing.assert_array_equal(batch.positions, best)
-    # float32 against float64
-    np.testing.assert_allclose(batch.distances, np.take_along_axis(distances, best, axis=1), rtol=1e-4, atol=1e-5)
+    best = np.take_along_axis(candidates, np.argsort(scores, axis=1, kind="stable")[:, :n_neighbours], axis=1)
+    return [[snapshot.ids[row] for row in rows] for rows in best], np.take_along_axis(distances, best, axis=1)
+
+
+def test_neighbours_are_those_of_a_search_by_hand(
+    store: Path, index: InspectionIndex, data: tuple[Records, Records]
+) -> None:
+    with ReferenceStore.open(store / "line1") as references:
+        ids, distances = nearest_by_hand(index, references.snapshot(), queries(data, 10), 5)
+
+    batch = index.search(queries(data, 10), n_neighbours=5)
+
+    assert [list(row) for row in batch.ids] == ids
+    np.testing.assert_allclose(batch.distances, distances, rtol=1e-4, atol=1e-5)  # float32 against float64
+
+
+def test_changes_are_searched_as_if_they_had_always_been_there(own_store: Path, data: tuple[Records, Records]) -> None:
+    index = open_index(own_store / "line1")
+    nearest = [row[0] for row in index.search(queries(data, 10), n_neighbours=1).ids]
+    with ReferenceStore.open(own_store / "line1") as references:
+        references.add(new_class(data[0]), actor="test")
+        references.remove(sorted(set(nearest[:5])), actor="test")
+        references.relabel(sorted(set(nearest[5:]) - set(nearest[:5])), 3, "dent", actor="test")
+        live = index.with_changes(references.changes(index.base_revision))
+        ids, distances = nearest_by_hand(live, references.snapshot(), queries(data, 10), 5)
+
+    batch = live.search(queries(data, 10), n_neighbours=5)
+
+    assert [list(row) for row in batch.ids] == ids
+    np.testing.assert_allclose(batch.distances, distances, rtol=1e-4, atol=1e-5)
+    assert (live.revision, live.generation) == (4, "g000001")
+
+
+def test_a_class_added_live_is_recognised_at_once(own_store: Path, data: tuple[Records, Records]) -> None:
+    index = open_index(own_store / "line1")
+    held_out = new_class(data[1], 20)
+    with ReferenceStore.open(own_store / "line1") as references:
+        references.add(new_class(data[0]), actor="test")
+        live = index.with_changes(references.changes(index.base_revision))
+
+    verdicts = live.classify(held_out.vectors)
+
+    assert (verdicts.labels == BURR).mean() > 0.8
+    assert set(verdicts.failure_modes) >= {"burr"}
+    assert BURR in verdicts.anchor_labels[0]
+    assert BURR not in index.labels
+
+
+def test_live_anchors_are_those_of_a_rebuild(own_store: Path, data: tuple[Records, Records]) -> None:
+    folder = StationFolder(own_store / "line1")
+    index = open_index(folder.path)
+    with ReferenceStore.open(folder.path) as references:
+        references.add(new_class(data[0]), actor="test")
+        references.remove(index.contents.references.ids(np.arange(20)), actor="test")
+        live = index.with_changes(references.changes(index.base_revision))
+    rebuild(folder)
+
+    for label in live.labels:
+        expected = open_index(folder.path).anchor_vector(label)
+        np.testing.assert_allclose(live.anchor_vector(label), expected, rtol=1e-5)
+
+
+def test_a_class_that_lost_its_last_reference_is_answered_no_more(
+    own_store: Path, data: tuple[Records, Records]
+) -> None:
+    index = open_index(own_store / "line1")
+    rows = np.flatnonzero(index.contents.references.labels == 7)
+    with ReferenceStore.open(own_store / "line1") as references:
+        references.remove(index.contents.references.ids(rows), actor="test")
+        live = index.with_changes(references.changes(index.base_revision))
+
+    verdicts = live.classify(data[1].vectors)
+
+    assert 7 not in live.labels
+    assert 7 not in set(verdicts.labels.tolist())
 
 
 def test_batching_does_not_change_answers(index: InspectionIndex, data: tuple[Records, Records]) -> None:

@@ -73,7 +73,7 @@ def burrs(folder: Path) -> Path:
     """Write records whose class the station does not know."""
     path = folder / "burrs.npz"
     vectors = blob_records(30, seed=9, labels=(1,)).vectors[:12]
-    np.savez(path, vectors=vectors, labels=np.ones(12, dtype=np.int32))
+    np.savez(path, vectors=vectors, labels=np.ones(12, dtype=np.int32), heat_map_shape=np.array([12, 13]))
     return path
 
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +20,8 @@ from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import EmbedderError, StoreError
 from miwake.indexer.files import to_json
 from miwake.indexer.generation import Contents, activate, build_generation
-from miwake.indexer.index import to_unit_scale
 from miwake.indexer.installed_embedder import install_embedder
+from miwake.indexer.live import to_unit_scale
 from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
 from miwake.indexer.reference_files import write_references
 from miwake.indexer.roles import calibration_rows
@@ -177,7 +177,12 @@ def rebuild(
         def write(part: Path) -> Contents:
             _write(part, snapshot, embeddings, embedder, calibration)
             _write_canaries(part, snapshot, embedder, references.schema)
-            return Contents(embedder_id=embedder_id, base_revision=snapshot.revision, n_references=len(snapshot))
+            return Contents(
+                embedder_id=embedder_id,
+                base_revision=snapshot.revision,
+                n_references=len(snapshot),
+                settings=asdict(settings),
+            )
 
         with _timed(seconds, "write", report, "writing the generation"):
             manifest = build_generation(folder, write)

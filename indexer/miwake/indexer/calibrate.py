@@ -21,7 +21,7 @@ from miwake.indexer.errors import CalibrationError
 from miwake.indexer.judge import weigh
 from miwake.indexer.match import fit_mix, histogram
 from miwake.indexer.probability import fit_probabilities
-from miwake.indexer.search import Candidates, RerankSpace, build_flat, load_index, measure, propose
+from miwake.indexer.search import Candidates, RerankSpace, build_flat, load_index, measure, nearest, propose
 from miwake.indexer.soart3_kernel import measures_by_id
 from miwake.indexer.votes import Classes, count, distance_weights, log_share
 
@@ -106,7 +106,8 @@ class _Bench:
 
     def measured(self, settings: RerankSettings) -> _Measured:
         space, queries = self.space(settings)
-        candidates = measure(self.positions, self.queries.embeddings, self.references.embeddings, space, queries)
+        found = measure(self.positions, self.queries.embeddings, self.references.embeddings, space, queries)
+        candidates = nearest(found, self.positions.shape[1])
         far = measures_by_id(queries, space.references, self.random_positions, p_eta=space.p_eta, p_gamma=space.p_gamma)
         positions = np.hstack([candidates.positions, self.random_positions])
         return _Measured(

@@ -1,11 +1,11 @@
-"""``miwake-index``: build, rebuild, describe, search and check the index of a station."""
+"""``miwake-index``: build a station's index, change its references, and look after both."""
 
 from __future__ import annotations
 
 import json
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.build import Built
     from miwake.indexer.records import Records
+    from miwake.indexer.store_changes import Change
 
 app = typer.Typer(help="Build and look after the index of a station.", no_args_is_help=True, add_completion=False)
 
@@ -38,6 +39,7 @@ NewStation = Annotated[str, typer.Option(help="Name of the station: one inspecti
 Station = Annotated[str, typer.Option(help="Name of the station; needless where the store has one.")]
 Generation = Annotated[str | None, typer.Option(help="Such as g000001; by default the current one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of references.")]
 BuildRows = Annotated[
     Rows, typer.Option("--rows", help="training: without the rows that `miwake-train fit` holds out; all: every row.")
 ]
@@ -69,12 +71,14 @@ def build(
     with _working():
         from miwake.indexer import build as building  # noqa: PLC0415
 
+        settings = _settings(candidates, voting)
+        records = _read(data, replace(reading, flatness=flatness))
         built = building.build(
             store,
             station,
-            _training_rows(_read(data, reading), rows, as_training_does=True),
+            _training_rows(records, rows, as_training_does=True),
             embedder,
-            settings=_settings(candidates, voting),
+            settings=settings,
             flatness=flatness,
             report=_report,
         )
@@ -100,11 +104,12 @@ def rebuild(
         from miwake.indexer import build as building  # noqa: PLC0415
         from miwake.indexer.station import StationFolder  # noqa: PLC0415
 
+        settings = _settings(candidates, voting)
         built = building.rebuild(
             StationFolder(_station_path(store, station)),
             records=None if add is None else _training_rows(_read(add, reading), rows, as_training_does=False),
             embedder_folder=embedder,
-            settings=_settings(candidates, voting),
+            settings=settings,
             report=_report,
         )
         _show_built(built, as_json=as_json)
@@ -143,13 +148,14 @@ def search(
     with _working():
         from miwake.indexer import tables  # noqa: PLC0415
         from miwake.indexer.errors import DataError  # noqa: PLC0415
-        from miwake.indexer.opening import open_index  # noqa: PLC0415
+        from miwake.indexer.opening import open_index, open_live  # noqa: PLC0415
 
         records = _read(data, reading)
         if row >= len(records):
             message = f"{records.source}: row {row} of {len(records)}"
             raise DataError(message)
-        index = open_index(_station_path(store, station), generation)
+        folder = _station_path(store, station)
+        index = open_live(folder) if generation is None else open_index(folder, generation)
         vector = records.vectors[row : row + 1]
         refused = index.refuse(vector)
         if refused[0]:
@@ -157,10 +163,78 @@ def search(
             raise DataError(message)
         batch = index.search(vector, n_neighbours=neighbours)
         if as_json:
-            _print_json({"id": records.ids[row], "generation": index.generation, **tables.neighbours_dict(batch, 0)})
+            told = {"id": records.ids[row], "generation": index.generation, "revision": index.revision}
+            _print_json({**told, **tables.neighbours_dict(batch, 0)})
         else:
             title = f"{records.ids[row]} (label {records.labels[row]}) in {index.station} {index.generation}"
             Console().print(tables.neighbour_table(batch, 0, title))
+
+
+@app.command()
+@with_read_options
+def add(
+    *,
+    data: Data,
+    store: Store,
+    station: Station = "",
+    label: Annotated[
+        int | None, typer.Option(min=-(2**31), max=2**31 - 1, help="For all records, instead of what DATA says.")
+    ] = None,
+    failure_mode: Annotated[str | None, typer.Option(help="For all records, instead of what DATA says.")] = None,
+    rows: AddedRows = Rows.TRAINING,
+    as_json: AsJson = False,
+    reading: ReadSettings,
+) -> None:
+    """Add the records of DATA as references; a running server searches them within a second."""
+    with _working():
+        from miwake.indexer.store import ReferenceStore  # noqa: PLC0415
+
+        records = _training_rows(_read(data, reading), rows, as_training_does=False)
+        with ReferenceStore.open(_station_path(store, station)) as references:
+            _show_change(references.add(records.named(label, failure_mode), actor=_actor()), as_json=as_json)
+
+
+@app.command()
+def relabel(
+    *,
+    ids: Ids,
+    store: Store,
+    station: Station = "",
+    label: Annotated[int, typer.Option(help="The new class code.")],
+    failure_mode: Annotated[str, typer.Option(help="The new failure mode.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give references another label; what they were stays in their history."""
+    with _working():
+        from miwake.indexer.store import ReferenceStore  # noqa: PLC0415
+
+        with ReferenceStore.open(_station_path(store, station)) as references:
+            _show_change(references.relabel(ids, label, failure_mode, actor=_actor()), as_json=as_json)
+
+
+@app.command()
+def remove(*, ids: Ids, store: Store, station: Station = "", as_json: AsJson = False) -> None:
+    """Remove references; they stay readable at earlier revisions."""
+    with _working():
+        from miwake.indexer.store import ReferenceStore  # noqa: PLC0415
+
+        with ReferenceStore.open(_station_path(store, station)) as references:
+            _show_change(references.remove(ids, actor=_actor()), as_json=as_json)
+
+
+@app.command()
+def rollback(
+    *,
+    store: Store,
+    station: Station = "",
+    to: Annotated[str | None, typer.Option(help="Generation; by default the one before the current.")] = None,
+) -> None:
+    """Serve an earlier generation at its own revision; later changes stay stored and wait for the next rebuild."""
+    with _working():
+        from miwake.indexer.opening import roll_back  # noqa: PLC0415
+
+        index = roll_back(_station_path(store, station), to)
+        print(f"{index.station}: {index.generation} at revision {index.revision}")
 
 
 @app.command()
@@ -221,6 +295,25 @@ def _station_path(store: Path, station: str) -> Path:
     known = f"it has {', '.join(stations)}" if stations else "it has none"
     message = f"{store}: no station {station!r}, {known}" if station else f"{store}: name a --station, {known}"
     raise StationNotFoundError(message)
+
+
+def _actor() -> str:
+    import getpass  # noqa: PLC0415
+
+    return getpass.getuser()
+
+
+def _show_change(change: Change, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(asdict(change))
+        return
+    counts = (
+        (change.n_added, "added"),
+        (change.n_relabelled, "relabelled"),
+        (change.n_removed, "removed"),
+        (change.n_unchanged, "unchanged"),
+    )
+    print(f"revision {change.revision}: {', '.join(f'{count} {what}' for count, what in counts if count) or 'nothing'}")
 
 
 def _show_built(built: Built, *, as_json: bool) -> None:

@@ -115,8 +115,13 @@ def build_generation(station: StationFolder, write: Callable[[Path], Contents]) 
     return manifest
 
 
-def activate(station: StationFolder, generation: str) -> None:
+def activate(station: StationFolder, generation: str, *, follows: bool = True) -> None:
     """Make a generation current, durably, after verifying it: the end of publishing, and all of rolling back.
+
+    Parameters
+    ----------
+    follows : bool
+        Whether later changes of the references are served with it; a roll back says no.
 
     Raises
     ------
@@ -128,7 +133,8 @@ def activate(station: StationFolder, generation: str) -> None:
     with station.lock(), _system_errors():
         folder = _existing(station, generation)
         verify(folder)
-        station.set_current(Current(generation=generation, manifest_sha256=sha256_of(folder / MANIFEST_FILE)))
+        manifest_sha256 = sha256_of(folder / MANIFEST_FILE)
+        station.set_current(Current(generation=generation, manifest_sha256=manifest_sha256, follows=follows))
 
 
 def open_generation(station: StationFolder, generation: str | None = None) -> tuple[Path, Manifest]:

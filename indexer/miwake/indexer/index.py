@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,60 +10,25 @@ from miwake.indexer.answers import NeighbourBatch, VerdictBatch
 from miwake.indexer.calibrate import METHODS
 from miwake.indexer.errors import ArtifactCorruptError, InvalidVectorError
 from miwake.indexer.judge import decide, weigh
-from miwake.indexer.search import Candidates, RerankSpace, measure, propose
+from miwake.indexer.live import LiveReferences
+from miwake.indexer.overlay import make_overlay
 from miwake.indexer.votes import Classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miwake.indexer.anchors import Anchors
     from miwake.indexer.calibration import Calibration
-    from miwake.indexer.embedder import Embedder
+    from miwake.indexer.contents import IndexContents
     from miwake.indexer.judge import Weighed
-    from miwake.indexer.reference_files import ReferenceFiles
+    from miwake.indexer.overlay import Overlay
+    from miwake.indexer.search import Candidates
+    from miwake.indexer.store_reading import Changes
 
 DEFAULT_NEIGHBOURS = 15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexContents:
-    """What a generation holds, verified and loaded.
-
-    Attributes
-    ----------
-    station, generation : text
-    revision : int
-        Of the references it was built from.
-    embedder : Embedder
-    faiss_index
-        Over ``embeddings``.
-    embeddings : (N, D) float32
-    raw : (N, V) float32, or None
-        Inspection vectors on a scale of 0 … 1; None where SOART3 compares embeddings.
-    references : ReferenceFiles
-    anchors : Anchors
-    calibration : Calibration
-    pass_labels : tuple of int
-    flatness : float
-        The station's bound, see ``miwake.indexer.scale``.
-    """
-
-    station: str
-    generation: str
-    revision: int
-    embedder: Embedder
-    faiss_index: Any
-    embeddings: NDArray[np.float32]
-    raw: NDArray[np.float32] | None
-    references: ReferenceFiles
-    anchors: Anchors
-    calibration: Calibration
-    pass_labels: tuple[int, ...]
-    flatness: float
-
-
 class InspectionIndex:
-    """References, anchors, embedder and calibration of one generation of one station.
+    """References, anchors, embedder and calibration of one generation of one station, with the changes since.
 
     Attributes
     ----------
@@ -73,22 +37,22 @@ class InspectionIndex:
         Which vectors can be judged.
     """
 
-    def __init__(self, contents: IndexContents) -> None:
+    def __init__(self, contents: IndexContents, overlay: Overlay | None = None) -> None:
         self.contents = contents
         self.scale = contents.embedder.scale(contents.flatness)
-        self._space = _rerank_space(contents)
-        labels = contents.references.labels
-        self._classes = Classes.of(labels, contents.pass_labels)
-        if not np.array_equal(self._classes.labels, contents.anchors.labels):
+        self._references = LiveReferences(contents, overlay)
+        self._classes = Classes.of(self._references.counted_labels(), contents.pass_labels)
+        if not np.array_equal(self._classes.labels, self._references.anchors.labels):
             message = f"{self.station}/{self.generation}: anchors of other classes than the references'"
             raise ArtifactCorruptError(message)
-        self._columns = self._classes.columns(labels)
-        codes, self._failure_modes = contents.references.codes("failure_mode")
-        self._failure_codes = codes
-        self._class_failure_codes = np.array(
-            [np.bincount(codes[self._columns == column]).argmax() for column in range(len(self.labels))]
-        )
+        self._columns = self._classes.columns(self._references.labels)
+        self._class_failure_codes = self._references.usual_failure_codes(self.labels)
         self._method = next(one for one, name in METHODS.items() if name == self.calibration.method)
+
+    def with_changes(self, changes: Changes) -> InspectionIndex:
+        """Return an index of the same generation with the changes since its base revision, searched exactly."""
+        contents = self.contents
+        return InspectionIndex(contents, make_overlay(changes, contents.references, contents.embedder))
 
     @property
     def station(self) -> str:
@@ -102,7 +66,12 @@ class InspectionIndex:
 
     @property
     def revision(self) -> int:
-        """The revision of the references it was built from."""
+        """The revision of the references that are searched."""
+        return self._references.revision
+
+    @property
+    def base_revision(self) -> int:
+        """The revision that the generation was built from."""
         return self.contents.revision
 
     @property
@@ -132,8 +101,8 @@ class InspectionIndex:
 
     @property
     def n_references(self) -> int:
-        """N."""
-        return len(self._columns)
+        """How many references are searched."""
+        return self._references.n_counted
 
     @property
     def heat_map_shape(self) -> tuple[int, int]:
@@ -151,11 +120,11 @@ class InspectionIndex:
         rows = np.flatnonzero(self._classes.labels == label)
         if not len(rows):
             raise KeyError(label)
-        return np.array(self.contents.anchors.vectors[rows[0]])
+        return np.array(self._references.anchors.vectors[rows[0]])
 
     def reference_vector(self, position: int) -> NDArray[np.float32]:
-        """Return the inspection vector (V,) float32 of a reference, by its row in the generation."""
-        return np.array(self.contents.references.vectors[position])
+        """Return the inspection vector (V,) float32 of a reference, by its position as neighbours tell it."""
+        return self._references.vector(position)
 
     def refuse(self, vectors: NDArray[np.float32]) -> tuple[str, ...]:
         """Return for each of (Q, V) float32 vectors why it cannot be judged; empty where it can."""
@@ -176,7 +145,7 @@ class InspectionIndex:
             If the batch is not (Q, V), or empty.
         """
         embedded, candidates = self._candidates(vectors, n_neighbours)
-        anchor_distances = self.contents.anchors.distances(embedded)
+        anchor_distances = self._references.anchors.distances(embedded)
         weighed = weigh(
             candidates, anchor_distances, self._columns, self._classes, self.calibration.mix, self.calibration.vote
         )
@@ -222,11 +191,7 @@ class InspectionIndex:
             raise InvalidVectorError(expected=f"(Q, {self.scale.n_values}) with Q at least 1", actual=vectors.shape)
         embedded = self.contents.embedder.embed(vectors)
         n_candidates = min(max(self.calibration.rerank.n_candidates, n_neighbours), self.n_references)
-        positions = propose(self.contents.faiss_index, embedded, n_candidates)
-        queries = (
-            embedded if self._space.is_embedding else to_unit_scale(vectors, self.contents.embedder.card.value_range)
-        )
-        return embedded, measure(positions, embedded, self.contents.embeddings, self._space, queries)
+        return embedded, self._references.find(vectors, embedded, n_candidates)
 
     def _neighbours(
         self, candidates: Candidates, ranking: NDArray[np.intp], match_distances: NDArray[np.float32]
@@ -237,11 +202,9 @@ class InspectionIndex:
         positions = pick(candidates.positions)
         return NeighbourBatch(
             positions=positions,
-            labels=self.contents.references.labels[positions],
-            ids=_rows(self.contents.references.ids(positions), positions.shape[1]),
-            failure_modes=tuple(
-                tuple(self._failure_modes[code] for code in row) for row in self._failure_codes[positions].tolist()
-            ),
+            labels=self._references.labels[positions],
+            ids=self._references.ids(positions),
+            failure_modes=self._references.failure_modes(positions),
             distances=pick(candidates.distances),
             beta=pick(candidates.beta),
             eta=pick(candidates.eta),
@@ -257,29 +220,9 @@ class InspectionIndex:
         positions = np.take_along_axis(candidates.positions, best, axis=1)
         weights = 1.0 - np.take_along_axis(weighed.match_distances, best, axis=1)
         weights = np.where(self._columns[positions] == answered[:, None], weights, 0.0)
-        codes = self._failure_codes[positions]
+        codes = self._references.failure_codes[positions]
         totals = np.einsum("qij,qj->qi", codes[:, :, None] == codes[:, None, :], weights)
         totals = np.where(weights > 0, totals, 0.0)
         winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
         winners = np.where(totals.max(axis=1) > 0, winners, self._class_failure_codes[answered])
-        return tuple(self._failure_modes[code] for code in winners.tolist())
-
-
-def _rows(texts: tuple[str, ...], width: int) -> tuple[tuple[str, ...], ...]:
-    return tuple(texts[start : start + width] for start in range(0, len(texts), width))
-
-
-def _rerank_space(contents: IndexContents) -> RerankSpace:
-    settings = contents.calibration.rerank
-    if settings.space == "embedding":
-        return RerankSpace(contents.embeddings, is_embedding=True, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
-    if contents.raw is None:
-        message = f"{contents.station}/{contents.generation}: it re-ranks raw maps, and holds none"
-        raise ArtifactCorruptError(message)
-    return RerankSpace(contents.raw, is_embedding=False, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
-
-
-def to_unit_scale(vectors: NDArray[np.float32], value_range: tuple[float, float]) -> NDArray[np.float32]:
-    """Return (Q, V) inspection vectors on a scale of 0 … 1, on which raw maps are compared."""
-    low, high = value_range
-    return ((vectors - np.float32(low)) / np.float32(high - low)).astype(np.float32)
+        return tuple(self._references.failure_mode_names[code] for code in winners.tolist())

@@ -10,11 +10,12 @@ from miwake.indexer.anchors import read_anchors
 from miwake.indexer.calibration import CALIBRATION_FILE, Calibration
 from miwake.indexer.calibration import FORMAT_VERSION as CALIBRATION_VERSION
 from miwake.indexer.canaries import read_canaries
+from miwake.indexer.contents import IndexContents
 from miwake.indexer.embedder import Embedder
-from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.errors import ArtifactCorruptError, StoreError
 from miwake.indexer.files import read_json
-from miwake.indexer.generation import open_generation
-from miwake.indexer.index import IndexContents, InspectionIndex
+from miwake.indexer.generation import activate, open_generation
+from miwake.indexer.index import InspectionIndex
 from miwake.indexer.reference_files import ReferenceFiles, map_array
 from miwake.indexer.search import INDEX_FILE, load_index
 from miwake.indexer.station import StationFolder
@@ -56,6 +57,64 @@ def open_index(station_folder: Path, generation: str | None = None) -> Inspectio
     )
     read_canaries(folder).replay(index)
     return index
+
+
+def open_live(station_folder: Path) -> InspectionIndex:
+    """Open the current generation with the changes of the references since; after a roll back, without.
+
+    Raises
+    ------
+    StationNotFoundError, ArtifactCorruptError, ArtifactVersionError
+        As ``open_index``.
+    """
+    current = StationFolder(station_folder).current()
+    index = open_index(station_folder, current.generation)
+    return follow(index, station_folder) if current.follows else index
+
+
+def follow(index: InspectionIndex, station_folder: Path) -> InspectionIndex:
+    """Return the index with the changes since its generation was built; itself where there are no newer ones.
+
+    Cheap where nothing has changed: a server may ask several times a second.
+    """
+    with ReferenceStore.open(station_folder) as store:
+        if store.revision == index.revision:
+            return index
+        return index.with_changes(store.changes(index.base_revision))
+
+
+def roll_back(station_folder: Path, generation: str | None = None) -> InspectionIndex:
+    """Make an earlier generation current, at its base revision, and return it opened.
+
+    Parameters
+    ----------
+    generation : text, optional
+        By default the one before the current.
+
+    Raises
+    ------
+    StoreError
+        If there is no earlier generation.
+    StationNotFoundError, ArtifactCorruptError, ArtifactVersionError
+        As ``open_index``; what is current stays so.
+    """
+    station = StationFolder(station_folder)
+    with station.lock():
+        if generation is None:
+            generation = _generation_before(station)
+        index = open_index(station_folder, generation)
+        activate(station, generation, follows=False)
+    return index
+
+
+def _generation_before(station: StationFolder) -> str:
+    stored = station.generations()
+    current = station.current().generation
+    earlier = stored[: stored.index(current)] if current in stored else stored
+    if not earlier:
+        message = f"{station.path}: no generation before {current}"
+        raise StoreError(message)
+    return earlier[-1]
 
 
 def load(

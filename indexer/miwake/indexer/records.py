@@ -94,6 +94,14 @@ class Records:
             times=pick(self.times),
         )
 
+    def named(self, label: int | None, failure_mode: str | None) -> Records:
+        """Return the records with this label and this failure mode in all of them; None keeps what they have."""
+        return replace(
+            self,
+            labels=self.labels if label is None else np.full(len(self), label, dtype=np.int32),
+            failure_modes=self.failure_modes if failure_mode is None else (failure_mode,) * len(self),
+        )
+
     def row_hashes(self) -> tuple[str, ...]:
         """Return a hash for each row over its part and its vector: what was fitted on is recognised by it."""
         return tuple(row_hash(part, vector_hash(vector)) for part, vector in zip(self.parts, self.vectors, strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
@@ -121,6 +122,16 @@ class ReferenceFiles:
     def failure_modes(self, positions: NDArray[np.int64]) -> tuple[str, ...]:
         """Return the failure modes of the references at the given positions, any shape, flattened."""
         return self.texts("failure_mode", positions)
+
+    def positions_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the positions of the references with the given ids, ascending; ids that are not there have none."""
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        if not ids:
+            return np.empty(0, dtype=np.int64)
+        wanted = pa.array(ids, type=pa.large_utf8())
+        return np.flatnonzero(pc.is_in(self._batch.column("id"), value_set=wanted).to_numpy(zero_copy_only=False))
 
     def texts(self, column: str, positions: NDArray[np.int64]) -> tuple[str, ...]:
         """Return a text column (id, time, row_hash, failure_mode, part, group, split, source) at the given positions.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.soart3_kernel import measures_by_id
+from miwake.indexer.soart3_kernel import measures_all, measures_by_id
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,9 +43,18 @@ class Candidates:
         """Return the mean distance to the ``n_nearest`` nearest references, (Q,) float32."""
         return np.asarray(self.distances[:, :n_nearest].mean(axis=1))
 
-    def take(self, rows: NDArray[np.intp]) -> Candidates:
-        """Return the candidates of some queries."""
-        return Candidates(self.positions[rows], self.distances[rows], self.beta[rows], self.eta[rows], self.gamma[rows])
+    def beside(self, other: Candidates) -> Candidates:
+        """Return these and other candidates of the same queries, in no order."""
+        return Candidates(*(np.hstack(pair) for pair in zip(self.columns(), other.columns(), strict=True)))
+
+    def without(self, masked: NDArray[np.int64]) -> Candidates:
+        """Return the candidates with those at ``masked`` positions infinitely far, in no order."""
+        distances = np.where(np.isin(self.positions, masked), np.float32(np.inf), self.distances)
+        return Candidates(self.positions, distances, self.beta, self.eta, self.gamma)
+
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """Return the arrays in the order of the attributes."""
+        return self.positions, self.distances, self.beta, self.eta, self.gamma
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,10 @@ class RerankSpace:
     is_embedding: bool
     p_eta: int
     p_gamma: int
+
+    def over(self, references: NDArray[np.float32]) -> RerankSpace:
+        """Return the same space with other references."""
+        return RerankSpace(references, self.is_embedding, self.p_eta, self.p_gamma)
 
 
 def build_flat(embeddings: NDArray[np.float32]) -> bytes:
@@ -113,7 +126,7 @@ def measure(
     space: RerankSpace,
     space_queries: NDArray[np.float32],
 ) -> Candidates:
-    """Return the proposed references with their exact distances and SOART3 measures, nearest first.
+    """Return the proposed references with their exact distances and SOART3 measures, in no order.
 
     Parameters
     ----------
@@ -124,14 +137,30 @@ def measure(
     space, space_queries : RerankSpace, (Q, S) float32
         Where SOART3 compares, and the queries there.
     """
-    measures = measures_by_id(space_queries, space.references, positions, p_eta=space.p_eta, p_gamma=space.p_gamma)
-    distances = measures.distance if space.is_embedding else measures_by_id(queries, embeddings, positions).distance
-    # FAISS rounds differently in small and large batches: sort by what is exact, ties by position.
-    order = np.lexsort((positions, distances), axis=1)
+    found = measures_by_id(space_queries, space.references, positions, p_eta=space.p_eta, p_gamma=space.p_gamma)
+    distances = found.distance if space.is_embedding else measures_by_id(queries, embeddings, positions).distance
+    return Candidates(positions, distances, found.beta, found.eta, found.gamma)
 
-    def arrange(values: NDArray[Any]) -> NDArray[Any]:
-        return np.take_along_axis(values, order, axis=1)
 
-    return Candidates(
-        arrange(positions), arrange(distances), arrange(measures.beta), arrange(measures.eta), arrange(measures.gamma)
-    )
+def measure_every(
+    queries: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
+    space: RerankSpace,
+    space_queries: NDArray[np.float32],
+    *,
+    first: int,
+) -> Candidates:
+    """Return all of (n, D) references as candidates, in no order; ``first`` is the position of the first of them."""
+    found = measures_all(space_queries, space.references, p_eta=space.p_eta, p_gamma=space.p_gamma)
+    distances = found.distance if space.is_embedding else measures_all(queries, embeddings).distance
+    positions = np.broadcast_to(np.arange(first, first + len(embeddings), dtype=np.int64), distances.shape)
+    return Candidates(positions, distances, found.beta, found.eta, found.gamma)
+
+
+def nearest(candidates: Candidates, n_candidates: int) -> Candidates:
+    """Return the nearest candidates of each query, nearest first, ties by position.
+
+    FAISS rounds differently in small and in large batches; the order is that of the recomputed distances.
+    """
+    order = np.lexsort((candidates.positions, candidates.distances), axis=1)[:, :n_candidates]
+    return Candidates(*(np.take_along_axis(column, order, axis=1) for column in candidates.columns()))

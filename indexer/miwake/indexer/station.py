@@ -28,10 +28,21 @@ GENERATION_NAME = re.compile(r"g(\d{6,})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Current:
-    """What ``CURRENT`` says: the generation to serve, and the SHA-256 of its manifest."""
+    """What ``CURRENT`` says.
+
+    Attributes
+    ----------
+    generation : text
+        The generation to serve.
+    manifest_sha256 : text
+        Of its manifest.
+    follows : bool
+        Whether changes of the references since its base revision are served with it; after a roll back they wait.
+    """
 
     generation: str
     manifest_sha256: str
+    follows: bool = True
     format_version: int = CURRENT_FORMAT_VERSION
 
 

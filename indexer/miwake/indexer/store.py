@@ -12,7 +12,16 @@ from miwake.indexer.station import make_folder
 from miwake.indexer.store_changes import Change, Writer, check_label, check_records, check_text
 from miwake.indexer.store_check import check_store
 from miwake.indexer.store_connection import BUSY_TIMEOUT_S, connect, own_errors, transaction
-from miwake.indexer.store_reading import HistoryEntry, Snapshot, collect, read_batches, read_history, read_revision
+from miwake.indexer.store_reading import (
+    Changes,
+    HistoryEntry,
+    Snapshot,
+    collect,
+    read_batches,
+    read_changes,
+    read_history,
+    read_revision,
+)
 from miwake.indexer.store_schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
 
 if TYPE_CHECKING:
@@ -185,6 +194,19 @@ class ReferenceStore:
             wanted = read_revision(self._connection, self.path, revision)
             batches = read_batches(self._connection, self.path, self.schema, wanted.revision, BATCH)
             return collect(batches, wanted, self.schema)
+
+    def changes(self, since: int) -> Changes:
+        """Return what became of the references of revision ``since`` by the latest one.
+
+        Its cost grows with what has changed, not with what is there.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
+            return read_changes(self._connection, self.path, self.schema, since)
 
     def history(self, reference_id: str) -> list[HistoryEntry]:
         """Return everything that happened to an id, oldest first; empty if it was never there."""

@@ -70,6 +70,20 @@ _BATCH_QUERY = f"""
     ORDER BY v.sequence LIMIT ?
 """  # noqa: S608 - only constants go in
 
+_ENDED_QUERY = f"""
+    SELECT {VERSION_COLUMNS}
+    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+    WHERE v.since_revision <= ? AND v.until_revision > ?
+    ORDER BY v.sequence, v.since_revision
+"""  # noqa: S608
+
+_BEGUN_QUERY = f"""
+    SELECT {VERSION_COLUMNS}, x.content
+    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+    WHERE v.since_revision > ? AND v.until_revision IS NULL
+    ORDER BY v.sequence
+"""  # noqa: S608
+
 _HISTORY_QUERY = f"""
     SELECT {VERSION_COLUMNS}
     FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
@@ -106,6 +120,26 @@ class Snapshot:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What became of the references of one revision by a later one.
+
+    Attributes
+    ----------
+    since, revision : int
+        The earlier and the later revision.
+    ended : tuple of texts
+        Ids that were there at ``since`` and are there no more, or differently.
+    begun : Snapshot
+        References that were not there at ``since``, or differently: their state at ``revision``.
+    """
+
+    since: int
+    revision: int
+    ended: tuple[str, ...]
+    begun: Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +237,28 @@ def read_batches(
             f"expected {wanted.n_references}"
         )
         raise ArtifactCorruptError(message)
+
+
+def read_changes(connection: sqlite3.Connection, path: Path, schema: StationSchema, since: int) -> Changes:
+    """Return what became of the references of revision ``since`` by the latest one, inside the caller's transaction.
+
+    Raises
+    ------
+    StoreError
+        If there is no such revision.
+    ArtifactCorruptError
+        If a reference or its vector is damaged, naming its id.
+    """
+    read_revision(connection, path, since)
+    latest = read_revision(connection, path).revision
+    ended = connection.execute(_ENDED_QUERY, (since, since)).fetchall()
+    begun = connection.execute(_BEGUN_QUERY, (since,)).fetchall()
+    return Changes(
+        since=since,
+        revision=latest,
+        ended=tuple(checked_version(row, path).id for row in ended),
+        begun=_batch(begun, path, schema, latest),
+    )
 
 
 def _batch(rows: Sequence[Any], path: Path, schema: StationSchema, revision: int) -> Snapshot:

@@ -1,0 +1,52 @@
+"""What a generation holds once it has been verified and loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from miwake.indexer.anchors import Anchors
+    from miwake.indexer.calibration import Calibration
+    from miwake.indexer.embedder import Embedder
+    from miwake.indexer.reference_files import ReferenceFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexContents:
+    """What a generation holds, verified and loaded.
+
+    Attributes
+    ----------
+    station, generation : text
+    revision : int
+        Of the references it was built from.
+    embedder : Embedder
+    faiss_index
+        Over ``embeddings``.
+    embeddings : (N, D) float32
+    raw : (N, V) float32, or None
+        Inspection vectors on a scale of 0 … 1; None where SOART3 compares embeddings.
+    references : ReferenceFiles
+    anchors : Anchors
+    calibration : Calibration
+    pass_labels : tuple of int
+    flatness : float
+        The station's bound, see ``miwake.indexer.scale``.
+    """
+
+    station: str
+    generation: str
+    revision: int
+    embedder: Embedder
+    faiss_index: Any
+    embeddings: NDArray[np.float32]
+    raw: NDArray[np.float32] | None
+    references: ReferenceFiles
+    anchors: Anchors
+    calibration: Calibration
+    pass_labels: tuple[int, ...]
+    flatness: float

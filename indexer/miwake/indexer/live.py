@@ -1,0 +1,141 @@
+"""The references that an index searches: a generation's, with the changes since it was built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.overlay import overlaid_anchors
+from miwake.indexer.search import Candidates, RerankSpace, measure, measure_every, nearest, propose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from miwake.indexer.contents import IndexContents
+    from miwake.indexer.overlay import Overlay
+
+
+class LiveReferences:
+    """N references of a generation at positions 0 … N - 1, and n that were added since behind them.
+
+    Attributes
+    ----------
+    revision : int
+        The revision whose references count.
+    n_counted : int
+        How many count: those of the generation that are not masked, and those added.
+    labels : (N + n,) int32
+    failure_codes : (N + n,) int32
+        Which of ``failure_mode_names`` each reference bears.
+    failure_mode_names : tuple of texts
+    anchors : Anchors
+    """
+
+    def __init__(self, contents: IndexContents, overlay: Overlay | None = None) -> None:
+        files = contents.references
+        self._contents = contents
+        self._overlay = overlay
+        self._masked = np.empty(0, dtype=np.int64) if overlay is None else overlay.masked
+        self._n_stored = len(files)
+        self._space = _rerank_space(contents)
+        self.revision = contents.revision if overlay is None else overlay.revision
+        self.labels: NDArray[np.int32] = files.labels
+        self.failure_codes, self.failure_mode_names = files.codes("failure_mode")
+        self.anchors = contents.anchors
+        if overlay is not None:
+            self.anchors = overlaid_anchors(contents.anchors, files, overlay, contents.embedder)
+            self._append(overlay)
+        self.n_counted = len(self.labels) - len(self._masked)
+
+    def _append(self, overlay: Overlay) -> None:
+        added = overlay.added
+        code_of = {name: code for code, name in enumerate(self.failure_mode_names)}
+        codes = [code_of.setdefault(name, len(code_of)) for name in added.failure_modes]
+        self.failure_mode_names = tuple(code_of)
+        self.failure_codes = np.concatenate([self.failure_codes, np.array(codes, dtype=np.int32)])
+        self.labels = np.concatenate([self.labels, added.labels])
+
+    def counted_labels(self) -> NDArray[np.int32]:
+        """Return the labels of the references that count."""
+        return np.delete(self.labels, self._masked) if len(self._masked) else self.labels
+
+    def usual_failure_codes(self, labels: Sequence[int]) -> NDArray[np.intp]:
+        """Return the most frequent failure code of each label."""
+        codes = np.delete(self.failure_codes, self._masked) if len(self._masked) else self.failure_codes
+        counted = self.counted_labels()
+        return np.array([np.bincount(codes[counted == label]).argmax() for label in labels], dtype=np.intp)
+
+    def ids(self, positions: NDArray[np.int64]) -> tuple[tuple[str, ...], ...]:
+        """Return the ids of the references at (Q, K) positions, a tuple a row."""
+        stored = iter(self._contents.references.ids(positions[positions < self._n_stored]))
+        added = () if self._overlay is None else self._overlay.added.ids
+        return tuple(
+            tuple(next(stored) if position < self._n_stored else added[position - self._n_stored] for position in row)
+            for row in positions.tolist()
+        )
+
+    def failure_modes(self, positions: NDArray[np.int64]) -> tuple[tuple[str, ...], ...]:
+        """Return the failure modes of the references at (Q, K) positions, a tuple a row."""
+        names = self.failure_mode_names
+        return tuple(tuple(names[code] for code in row) for row in self.failure_codes[positions].tolist())
+
+    def vector(self, position: int) -> NDArray[np.float32]:
+        """Return the inspection vector (V,) float32 of the reference at a position."""
+        if self._overlay is not None and position >= self._n_stored:
+            return np.array(self._overlay.added.vectors[position - self._n_stored])
+        return np.array(self._contents.references.vectors[position])
+
+    def find(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int) -> Candidates:
+        """Return the nearest references that count.
+
+        Parameters
+        ----------
+        vectors : (Q, V) float32
+        embedded : (Q, D) float32
+        n_candidates : int
+            M; at most ``n_counted``.
+        """
+        queries = embedded if self._space.is_embedding else self._to_space(vectors)
+        found = self._find_stored(embedded, queries, n_candidates)
+        if self._overlay is None or not len(self._overlay):
+            return found
+        embeddings = self._overlay.embeddings
+        references = embeddings if self._space.is_embedding else self._to_space(self._overlay.added.vectors)
+        added = measure_every(embedded, embeddings, self._space.over(references), queries, first=self._n_stored)
+        return nearest(found.beside(added), n_candidates)
+
+    def _find_stored(
+        self, embedded: NDArray[np.float32], queries: NDArray[np.float32], n_candidates: int
+    ) -> Candidates:
+        """Search the generation; as many more are proposed as are masked, so that enough are left."""
+        n_masked = len(self._masked)
+        n_found = min(n_candidates, self._n_stored - n_masked)
+        n_proposed = min(n_candidates + n_masked, self._n_stored)
+        positions = propose(self._contents.faiss_index, embedded, n_proposed)
+        found = measure(positions, embedded, self._contents.embeddings, self._space, queries)
+        if n_masked:
+            found = found.without(self._masked)
+        return nearest(found, n_found)
+
+    def _to_space(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return to_unit_scale(vectors, self._contents.embedder.card.value_range)
+
+
+def _rerank_space(contents: IndexContents) -> RerankSpace:
+    settings = contents.calibration.rerank
+    if settings.space == "embedding":
+        return RerankSpace(contents.embeddings, is_embedding=True, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
+    if contents.raw is None:
+        message = f"{contents.station}/{contents.generation}: it re-ranks raw maps, and holds none"
+        raise ArtifactCorruptError(message)
+    return RerankSpace(contents.raw, is_embedding=False, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
+
+
+def to_unit_scale(vectors: NDArray[np.float32], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Return (Q, V) inspection vectors on a scale of 0 … 1, on which raw maps are compared."""
+    low, high = value_range
+    return ((vectors - np.float32(low)) / np.float32(high - low)).astype(np.float32)
