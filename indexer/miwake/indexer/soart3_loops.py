@@ -185,80 +185,109 @@ def _sum_squares_and_sixths(y: Values, x: FourRows, c: Four) -> tuple[Four, Four
     return (s0, s1, s2, s3), (v0, v1, v2, v3)
 
 
-@_part
-def _measure_four(y: Values, x: Values, rows: Rows, found: Values, k: int) -> None:
-    """Write c, x.x and the sums into columns k … k + 3 of ``found``, for p_eta = 2 and p_gamma = 6.
+@_sum
+def _write_sizes(y: Values, x: Values, c: np.float32, sizes: Values) -> np.float32:
+    """Write the sizes of the residuals of one reference; return the sum of their squares."""
+    squares = ZERO
+    for j in range(len(y)):
+        residual = _residual(y[j], x[j], c)
+        squares += residual * residual
+        sizes[j] = abs(residual)
+    return squares
 
-    ``rows`` holds the rows to measure and behind them the next ones, which are fetched meanwhile: half of them before
-    each pass, since only a dozen lines can be under way at a time.
-    """
-    four = x[rows[k]], x[rows[k + 1]], x[rows[k + 2]], x[rows[k + 3]]
-    _fetch(x, rows[k + 4])
-    _fetch(x, rows[k + 5])
-    c, b = _fit_four(y, four)
-    _fetch(x, rows[k + 6])
-    _fetch(x, rows[k + 7])
-    s, v = _sum_squares_and_sixths(y, four, c)
-    found[0, k], found[0, k + 1], found[0, k + 2], found[0, k + 3] = c
-    found[1, k], found[1, k + 1], found[1, k + 2], found[1, k + 3] = b
-    found[2, k], found[2, k + 1], found[2, k + 2], found[2, k + 3] = s
-    found[3, k], found[3, k + 1], found[3, k + 2], found[3, k + 3] = s
-    found[4, k], found[4, k + 1], found[4, k + 2], found[4, k + 3] = v
+
+@_part
+def _to_the(number: Any, power: int) -> Any:
+    """Return number ** power, 1 … 8; with a power that the caller names as a constant nothing is left to decide."""
+    square = number * number
+    fourth = square * square
+    raised = ONE
+    if power & 1:
+        raised *= number
+    if power & 2:
+        raised *= square
+    if power & 4:
+        raised *= fourth
+    if power & 8:
+        raised *= fourth * fourth
+    return raised
 
 
 @_sum
-def _measure_one(y: Values, x: Values, powers: Powers, sizes: Values, found: Values) -> None:
-    """Write c, x.x and the sums of the squares and of either power into a column of ``found``, for any powers."""
-    a = b = s = ZERO
-    for j in range(len(y)):
-        a += x[j] * _difference(y[j], x[j])
-        b += x[j] * x[j]
-    c = a / (b + ADDED)
-    for j in range(len(y)):
-        r = _residual(y[j], x[j], c)
-        s += r * r
-        sizes[j] = abs(r)
-    found[0], found[1], found[2] = c, b, s
-    found[3] = _sum_of_powers(sizes, powers[0])
-    found[4] = _sum_of_powers(sizes, powers[1])
+def _sum_powers(sizes: Values, power: int) -> Four:
+    """Return the sums of the given power of four rows."""
+    s0 = s1 = s2 = s3 = ZERO
+    z0, z1, z2, z3 = sizes[0], sizes[1], sizes[2], sizes[3]
+    for j in range(len(z0)):
+        s0 += _to_the(z0[j], power)
+        s1 += _to_the(z1[j], power)
+        s2 += _to_the(z2[j], power)
+        s3 += _to_the(z3[j], power)
+    return s0, s1, s2, s3
 
 
-def _sum_of_powers(z: Any, power: int) -> Any:  # noqa: C901, PLR0912
-    """Return the sum of z ** power in the type of z; each power has a loop of its own, so that it is vectorised."""
-    total = z.dtype.type(0)
+@_loop
+def _sum_any_powers(sizes: Values, power: int) -> Four:  # noqa: PLR0911
+    """Choose among the loops, each of which is compiled for its own power."""
     if power == 1:
-        for j in range(len(z)):
-            total += z[j]
-    elif power == 2:
-        for j in range(len(z)):
-            total += z[j] * z[j]
-    elif power == 3:
-        for j in range(len(z)):
-            total += z[j] * z[j] * z[j]
-    elif power == 4:
-        for j in range(len(z)):
-            square = z[j] * z[j]
-            total += square * square
-    elif power == 5:
-        for j in range(len(z)):
-            square = z[j] * z[j]
-            total += square * square * z[j]
-    elif power == 6:
-        for j in range(len(z)):
-            square = z[j] * z[j]
-            total += square * square * square
-    elif power == 7:
-        for j in range(len(z)):
-            square = z[j] * z[j]
-            total += square * square * square * z[j]
-    else:
-        for j in range(len(z)):
-            square = z[j] * z[j]
-            total += (square * square) * (square * square)
-    return total
+        return _sum_powers(sizes, 1)
+    if power == 2:
+        return _sum_powers(sizes, 2)
+    if power == 3:
+        return _sum_powers(sizes, 3)
+    if power == 4:
+        return _sum_powers(sizes, 4)
+    if power == 5:
+        return _sum_powers(sizes, 5)
+    if power == 6:
+        return _sum_powers(sizes, 6)
+    if power == 7:
+        return _sum_powers(sizes, 7)
+    return _sum_powers(sizes, 8)
 
 
-_sum_of_powers = numba.njit(fastmath={"contract", "nsz", "reassoc"})(_sum_of_powers)
+@_part
+def _measure_four(y: Values, x: Values, rows: Rows, powers: Powers, sizes: Values) -> Any:
+    """Return c, x.x and the sums of the squares and of either power of the first four rows, each for all four.
+
+    Behind the rows to measure come the next ones, which are fetched meanwhile: half of them before each pass, since
+    only a dozen lines can be under way at a time.
+    """
+    four = x[rows[0]], x[rows[1]], x[rows[2]], x[rows[3]]
+    _fetch(x, rows[4])
+    _fetch(x, rows[5])
+    c, b = _fit_four(y, four)
+    _fetch(x, rows[6])
+    _fetch(x, rows[7])
+    s0 = _write_sizes(y, four[0], c[0], sizes[0])
+    s1 = _write_sizes(y, four[1], c[1], sizes[1])
+    s2 = _write_sizes(y, four[2], c[2], sizes[2])
+    s3 = _write_sizes(y, four[3], c[3], sizes[3])
+    return c, b, (s0, s1, s2, s3), _sum_any_powers(sizes, powers[0]), _sum_any_powers(sizes, powers[1])
+
+
+@_part
+def _measure_four_2_6(y: Values, x: Values, rows: Rows) -> Any:
+    """As ``_measure_four`` for p_eta = 2 and p_gamma = 6, the residuals never leaving the registers."""
+    four = x[rows[0]], x[rows[1]], x[rows[2]], x[rows[3]]
+    _fetch(x, rows[4])
+    _fetch(x, rows[5])
+    c, b = _fit_four(y, four)
+    _fetch(x, rows[6])
+    _fetch(x, rows[7])
+    s, v = _sum_squares_and_sixths(y, four, c)
+    return c, b, s, s, v
+
+
+@_part
+def _keep_four(measured: Any, found: Values, k: int) -> None:
+    """Write what was measured of four references into columns k … k + 3."""
+    c, b, s, u, v = measured
+    found[0, k], found[0, k + 1], found[0, k + 2], found[0, k + 3] = c
+    found[1, k], found[1, k + 1], found[1, k + 2], found[1, k + 3] = b
+    found[2, k], found[2, k + 1], found[2, k + 2], found[2, k + 3] = s
+    found[3, k], found[3, k + 1], found[3, k + 2], found[3, k + 3] = u
+    found[4, k], found[4, k + 1], found[4, k + 2], found[4, k + 3] = v
 
 
 @_part
@@ -356,8 +385,11 @@ def _measure_exactly(y: Values, x: Values, powers: Powers, sizes: NDArray[np.flo
     if norm > 0:
         for j in range(len(y)):
             sizes[j] /= norm  # so that no power leaves the range
-        m = norm * _sum_of_powers(sizes, powers[0]) ** (1 / powers[0])
-        v = norm * _sum_of_powers(sizes, powers[1]) ** (1 / powers[1])
+        for j in range(len(y)):
+            m += _to_the(sizes[j], powers[0])
+            v += _to_the(sizes[j], powers[1])
+        m = norm * m ** (1 / powers[0])
+        v = norm * v ** (1 / powers[1])
     return 1 + c, distance, math.log1p(m), math.log1p((m - v) / (1 + v))
 
 
@@ -381,11 +413,11 @@ def _count_untrusted(ids: Rows, gammas: Values) -> int:
 
 @_loop
 def _make_workspace(n_dimensions: int) -> Workspace:
-    """Return room for the ids of a block, its rows and those behind it, one reference's residuals, what is found."""
+    """Return room for the ids of a block, its rows and those behind it, the residuals of a group, what is found."""
     return (
         np.empty(BLOCK, dtype=np.int64),
         np.empty(BLOCK + 2 * GROUP, dtype=np.int64),
-        np.empty(n_dimensions, dtype=np.float32),
+        np.empty((GROUP, n_dimensions), dtype=np.float32),
         np.empty((5, BLOCK + GROUP), dtype=np.float32),
     )
 
@@ -396,11 +428,10 @@ def _measure_block(y: Values, x: Values, powers: Powers, workspace: Workspace, n
     ids, rows, sizes, found = workspace
     if powers[0] == 2 and powers[1] == 6:
         for k in range(0, n_found, GROUP):
-            _measure_four(y, x, rows, found, k)
+            _keep_four(_measure_four_2_6(y, x, rows[k:]), found, k)
     else:
-        for k in range(n_found):
-            _fetch(x, rows[k + GROUP])
-            _measure_one(y, x[rows[k]], powers, sizes, found[:, k])
+        for k in range(0, n_found, GROUP):
+            _keep_four(_measure_four(y, x, rows[k:], powers, sizes), found, k)
     _finish(found, powers, (n_found + LINE - 1) // LINE * LINE)  # whole vectors: what comes out behind is not read
     if _count_untrusted(ids[:n_found], found[4]) > 0:
         _replace_untrusted(y, x, ids[:n_found], powers, found)
