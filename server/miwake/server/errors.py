@@ -64,7 +64,7 @@ class OverloadedError(ServerError):
     """A bound is reached; ``retry_after_s`` says when to try again."""
 
     def __init__(self, *, what: str, limit: int, retry_after_s: float) -> None:
-        super().__init__(f"{limit} {what}, the limit, are reached: try again in {retry_after_s:g} s")
+        super().__init__(f"the limit of {limit} {what} is reached: try again in {retry_after_s:g} s")
         self.what = what
         self.limit = limit
         self.retry_after_s = retry_after_s

@@ -64,6 +64,7 @@ def serve(settings: Settings, opener: Opener, *, stop: threading.Event, announce
     IndexerError
         If a station cannot be loaded.
     """
+    log.info("starting", **settings.model_dump(mode="json"))
     limits = Limits(
         max_batch=settings.max_batch,
         max_neighbours=settings.max_neighbours,
@@ -105,7 +106,7 @@ class Edge:
             If the address is taken, or no loopback address.
         """
         host = loopback(settings.address)
-        n_threads = settings.max_streams + OTHER_CALLS
+        n_threads = most_calls(settings)
         server = grpc.server(
             ThreadPoolExecutor(n_threads, thread_name_prefix="call"),
             interceptors=[ErrorInterceptor(SERVICE)],
@@ -167,12 +168,21 @@ def loopback(address: str) -> str:
     return f"[{parsed}]" if parsed.version == 6 else str(parsed)
 
 
+def most_calls(settings: Settings) -> int:
+    """Return how many calls can be open: as many as there are threads."""
+    return settings.max_streams + OTHER_CALLS
+
+
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         # Without it a second server on the port starts silently and takes a share of the clients.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        # Past the first, gRPC cancels some of the calls that it has not handed over yet, past the second all; its own
+        # bound of 1,000 cuts callers who come back all at once.
+        ("grpc.server.max_pending_requests", most_calls(settings)),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * most_calls(settings)),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.keepalive_time_ms", round(1e3 * settings.keepalive_s)),
         ("grpc.keepalive_permit_without_calls", 1),

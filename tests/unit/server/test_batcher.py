@@ -140,7 +140,7 @@ def test_a_full_queue_refuses_who_does_not_wait() -> None:
         hold(batcher, index)
         caller = Caller(batcher)
         caller.ask(index, 0.1, 0.2)
-        with pytest.raises(OverloadedError, match="2 queued vectors, the limit, are reached") as caught:
+        with pytest.raises(OverloadedError, match="the limit of 2 queued vectors is reached") as caught:
             caller.ask(index, 0.3)
         index.gate.set()
 
