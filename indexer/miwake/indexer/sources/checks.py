@@ -50,7 +50,6 @@ def to_records(table: RawTable, settings: ReadSettings) -> Records:
     keep, dropped = _usable(table, problems, settings)
     pass_labels, pass_warnings = resolve_pass_labels(table, settings, table.labels[keep])
     repeated = tell_repeats(table, [rows for rows in repeats if rows[0] not in contradicting])
-    no_parts = () if any(table.texts.get("part", ())) else (_NO_PARTS.format(table.source),)
     texts = {name: table.texts.get(name, ("",) * len(ids)) for name in TEXT_FIELDS}
     records = Records(
         vectors=table.vectors,
@@ -65,12 +64,29 @@ def to_records(table: RawTable, settings: ReadSettings) -> Records:
         heat_map_shape=shape,
         pass_labels=pass_labels,
         value_range=value_range,
-        warnings=(*table.warnings, *shape_warnings, *range_warnings, *dropped, *pass_warnings, *no_parts, *repeated),
+        warnings=(
+            *table.warnings,
+            *shape_warnings,
+            *range_warnings,
+            *dropped,
+            *pass_warnings,
+            *_tell_missing_parts(table, keep),
+            *repeated,
+        ),
     )
     return records.take(keep) if problems else records
 
 
-_NO_PARTS = "{}: no part column: rows of one part may fall on both sides of a split, and figures will flatter"
+def _tell_missing_parts(table: RawTable, keep: NDArray[np.bool_]) -> tuple[str, ...]:
+    parts = table.texts.get("part")
+    if parts is None:
+        what = "no part column"
+    else:
+        n_missing = sum(not part for part, is_kept in zip(parts, keep.tolist(), strict=True) if is_kept)
+        if not n_missing:
+            return ()
+        what = f"{n_missing:,} of {np.count_nonzero(keep):,} rows name no part"
+    return (f"{table.source}: {what}: rows of one part may fall on both sides of a split, and figures will flatter",)
 
 
 def _usable(

@@ -61,31 +61,21 @@ def read_images(folder: Path, settings: ReadSettings) -> RawTable:
         raise DataError(message)
     value_range = _common_range(folder, pictures)
     shape = settings.heat_map_shape or _common_shape(pictures)
-    vectors = np.full((len(pictures), shape[0] * shape[1]), np.nan, dtype=np.float32)
-    problems = {row: picture.problem for row, picture in enumerate(pictures) if picture.problem}
-    n_resized = 0
-    for row, picture in enumerate(pictures):
-        if picture.grey is None:
-            continue
-        found = (picture.grey.height, picture.grey.width)
-        if found != shape and settings.heat_map_shape is None:
-            problems[row] = f"{found[0]}x{found[1]} pixels, expected {shape[0]}x{shape[1]} as most images have"
-            continue
-        vectors[row] = _values(picture.grey, shape)
-        n_resized += found != shape
+    vectors, problems, n_resized = _stack(pictures, shape, may_resize=settings.heat_map_shape is not None)
+    labels = _labels(folder, pictures)
     resized = f"{folder}: {n_resized:,} of {len(pictures):,} images resized to {shape[0]}x{shape[1]} (Pillow, bilinear)"
     return RawTable(
         source=str(folder),
         stem=folder.name,
         vectors=vectors,
         value_name="pixel {}",
-        labels=_labels(folder, pictures),
-        texts=_texts(pictures),
+        labels=labels,
+        texts=_texts(pictures, settings),
         problems=problems,
         row_names=tuple(picture.name for picture in pictures),
         heat_map_shape=shape,
         value_range=value_range,
-        warnings=(resized,) if n_resized else (),
+        warnings=((resized,) if n_resized else ()) + _told_pass(folder, pictures, labels, settings),
     )
 
 
@@ -112,6 +102,7 @@ def _open(folder: Path, path: Path, *, has_splits: bool) -> _Picture:
 def _read_grey(path: Path) -> tuple[Image.Image | None, tuple[float, float] | None, str]:
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd about a file that can be read all the same
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 if image.mode == "F":
@@ -121,6 +112,26 @@ def _read_grey(path: Path) -> tuple[Image.Image | None, tuple[float, float] | No
                 return image.convert("L"), RANGE_8_BIT, ""
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return None, None, f"not a readable image: {one_line(error)}"
+
+
+def _stack(
+    pictures: Sequence[_Picture], shape: tuple[int, int], *, may_resize: bool
+) -> tuple[NDArray[np.float32], dict[int, str], int]:
+    """Return (N, V) vectors, what is wrong with single pictures, and how many were resized."""
+    vectors = np.full((len(pictures), shape[0] * shape[1]), np.nan, dtype=np.float32)
+    problems: dict[int, str] = {}
+    n_resized = 0
+    for row, picture in enumerate(pictures):
+        if picture.grey is None:
+            problems[row] = picture.problem
+            continue
+        found = (picture.grey.height, picture.grey.width)
+        if found != shape and not may_resize:
+            problems[row] = f"{found[0]}x{found[1]} pixels, expected {shape[0]}x{shape[1]} as most images have"
+            continue
+        vectors[row] = _values(picture.grey, shape)
+        n_resized += found != shape
+    return vectors, problems, n_resized
 
 
 def _values(grey: Image.Image, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -165,14 +176,28 @@ def _labels(folder: Path, pictures: Sequence[_Picture]) -> NDArray[np.int32]:
     return labels
 
 
+def _told_pass(
+    folder: Path, pictures: Sequence[_Picture], labels: NDArray[np.int32], settings: ReadSettings
+) -> tuple[str, ...]:
+    """Return a warning where the order of names alone makes a class the one that means *pass*."""
+    classes = (picture.class_name for picture, label in zip(pictures, labels, strict=True) if label == 0)
+    name = next(filter(None, classes), "")
+    if not name or _is_integer(name) or settings.pass_labels is not None:
+        return ()
+    return (f"{folder}: the folder {name!r} has label 0 by the order of names, and so means pass; --pass-labels tells",)
+
+
 def _is_integer(name: str) -> bool:
     return name.isascii() and name.removeprefix("-").isdigit()
 
 
-def _texts(pictures: Sequence[_Picture]) -> dict[str, tuple[str, ...]]:
-    return {
+def _texts(pictures: Sequence[_Picture], settings: ReadSettings) -> dict[str, tuple[str, ...]]:
+    texts = {
         "id": tuple(picture.name for picture in pictures),
         "failure_mode": tuple(picture.class_name for picture in pictures),
-        "part": tuple(picture.part for picture in pictures),
-        "split": tuple(picture.split for picture in pictures),
     }
+    if settings.split_column:
+        texts["split"] = tuple(picture.split for picture in pictures)
+    if settings.part_column and any(picture.part for picture in pictures):
+        texts["part"] = tuple(picture.part for picture in pictures)
+    return texts
