@@ -8,7 +8,7 @@ import pytest
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.sources import ReadSettings, read_records
-from support.data import real_data
+from support.data import shared_data
 from support.parts_table import columns, vectors, with_cell, write_table
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def test_a_null_value_is_named_by_row_and_column(tmp_path: Path) -> None:
 def test_real_data_are_read_whole(
     name: str, n_rows: int, n_test: int, pass_labels: tuple[int, ...], n_labels: int
 ) -> None:
-    records = read_records(real_data(name))
+    records = read_records(shared_data(name))
 
     assert records.vectors.shape == (n_rows, 1404)
     assert records.splits.count("test") == n_test
