@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from miwake.indexer.sources.options import DATA_HELP, with_read_options
+from miwake.indexer.sources.settings import ReadSettings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,10 +28,11 @@ class Rows(StrEnum):
     ALL = "all"
 
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A Parquet file.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
 
 
 @app.command()
+@with_read_options
 def fit(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the embedder artifact; what is in it is replaced.")],
@@ -38,10 +42,11 @@ def fit(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="name=value for one setting; repeatable.")
     ] = None,
+    *,
+    reading: ReadSettings,
 ) -> None:
     """Fit an embedder to the training rows of DATA and write it to a folder."""
     with _errors_as_one_line():
-        from miwake.indexer.sources.settings import ReadSettings  # noqa: PLC0415
         from miwake.training import presets, run  # noqa: PLC0415
         from miwake.training.progress import shown_on  # noqa: PLC0415
 
@@ -49,11 +54,12 @@ def fit(
         chosen = presets.preset(preset, given)
         console = Console(stderr=True, soft_wrap=True)
         with shown_on(console) as report:
-            card = run.train(data, out, chosen, reading=ReadSettings(), seed=seed, report=report, warn=_warn)
+            card = run.train(data, out, chosen, reading=reading, seed=seed, report=report, warn=_warn)
         print(f"{out}: embedder {card.embedder_id}, preset {card.preset}, step {card.metrics['best_step']}")
 
 
 @app.command()
+@with_read_options
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The embedder artifact.")],
     data: Data,
@@ -61,6 +67,8 @@ def evaluate(
         Rows, typer.Option(help="all: each row against the others that are not of its part.")
     ] = Rows.HELD_OUT,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    *,
+    reading: ReadSettings,
 ) -> None:
     """Evaluate an embedder on rows of DATA that it was not fitted on."""
     with _errors_as_one_line():
@@ -69,7 +77,9 @@ def evaluate(
         from miwake.training.evaluate import evaluate_all, evaluate_held_out  # noqa: PLC0415
         from miwake.training.tables import evaluation_table  # noqa: PLC0415
 
-        records = read_records(data)
+        records = read_records(data, reading)
+        for warning in records.warnings:
+            _warn(warning)
         embedder = Embedder.open(folder)
         ask = evaluate_held_out if rows is Rows.HELD_OUT else evaluate_all
         found = ask(embedder, records)
