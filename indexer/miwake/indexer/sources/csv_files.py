@@ -40,6 +40,9 @@ def read_csv(path: Path, settings: ReadSettings) -> RawTable:
     names, delimiter = _read_header(path)
     columns = chosen_columns(str(path), names, settings)
     values = find_vector_columns(str(path), names, settings.vector_column_prefix)
+    if _has_odd_quote(path):
+        # Arrow would take everything after it for one cell.
+        _refuse_uneven_rows(path, len(names), delimiter)
     try:
         table = _read_cells(path, columns, delimiter, dict.fromkeys(values, pa.float32()))
     except (pa.ArrowInvalid, OSError) as error:
@@ -59,7 +62,7 @@ def _read_header(path: Path) -> tuple[list[str], str]:
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     delimiter = max(DELIMITERS, key=first.count)
-    names = next(csv.reader([first], delimiter=delimiter), [])
+    names = next(csv.reader([first.rstrip("\r\n")], delimiter=delimiter), [])
     if not names:
         message = f"{path}: empty, expected a header and rows"
         raise DataError(message)
@@ -78,10 +81,15 @@ def _read_cells(path: Path, columns: Sequence[str], delimiter: str, types: dict[
     )
 
 
+def _has_odd_quote(path: Path) -> bool:
+    with path.open("rb") as file:
+        return bool(sum(block.count(b'"') for block in iter(lambda: file.read(BLOCK_BYTES), b"")) % 2)
+
+
 def _refuse_uneven_rows(path: Path, n_columns: int, delimiter: str) -> None:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = (cells for cells in csv.reader(file, delimiter=delimiter) if cells)
+            rows = (cells for cells in csv.reader(file, delimiter=delimiter, strict=True) if cells)
             next(rows)
             for row, cells in enumerate(rows):
                 if len(cells) != n_columns:

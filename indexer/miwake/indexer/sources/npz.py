@@ -90,6 +90,8 @@ def _texts(
 
 
 def _text(value: object) -> str:
+    if value is None:  # numpy's NaT
+        return ""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

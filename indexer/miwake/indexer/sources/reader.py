@@ -53,6 +53,9 @@ def _read(source: str, settings: ReadSettings) -> RawTable:
         from miwake.indexer.sources.built_in import read_built_in  # noqa: PLC0415
 
         return read_built_in(source, settings)
+    if not source:
+        message = "no source was named"
+        raise DataError(message)
     path = Path(source)
     try:
         is_folder, is_there = path.is_dir(), path.exists()
