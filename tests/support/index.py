@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.server.index import Index
+
 N_VALUES = 4
 POISON = 0.9375
 """A first value that the index fails on."""
@@ -115,6 +117,7 @@ class FakeStore:
 
     def __init__(self, *indexes: FakeIndex) -> None:
         self._current: dict[str, FakeIndex | str] = {}
+        self._changed: dict[str, FakeIndex] = {}
         self.n_opened = 0
         for index in indexes:
             self.publish(index)
@@ -146,3 +149,11 @@ class FakeStore:
             message = f"{station_folder / 'generations' / generation / 'index.faiss'}: sha256 differs"
             raise ArtifactCorruptError(message)
         return current
+
+    def follow(self, station_folder: Path, index: Index) -> Index:
+        """Return what ``change`` put there, else the index itself."""
+        return self._changed.get(station_folder.name, index)
+
+    def change(self, index: FakeIndex) -> None:
+        """Put an index of the same generation with other references in the place of the one that is opened."""
+        self._changed[index.station] = index

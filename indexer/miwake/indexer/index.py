@@ -54,6 +54,10 @@ class InspectionIndex:
         contents = self.contents
         return InspectionIndex(contents, make_overlay(changes, contents.references, contents.embedder))
 
+    def without_changes(self) -> InspectionIndex:
+        """Return the index of the same generation at its base revision."""
+        return self if self.revision == self.base_revision else InspectionIndex(self.contents)
+
     @property
     def station(self) -> str:
         """The station's name."""

@@ -67,16 +67,17 @@ def open_live(station_folder: Path) -> InspectionIndex:
     StationNotFoundError, ArtifactCorruptError, ArtifactVersionError
         As ``open_index``.
     """
-    current = StationFolder(station_folder).current()
-    index = open_index(station_folder, current.generation)
-    return follow(index, station_folder) if current.follows else index
+    return follow(open_index(station_folder), station_folder)
 
 
 def follow(index: InspectionIndex, station_folder: Path) -> InspectionIndex:
-    """Return the index with the changes since its generation was built; itself where there are no newer ones.
+    """Return the index with the changes since its generation was built, and itself where it has them already.
 
-    Cheap where nothing has changed: a server may ask several times a second.
+    Where the station has been rolled back, the changes wait, and the index is the generation's own. Cheap where nothing
+    has changed: a server asks several times a second.
     """
+    if not StationFolder(station_folder).current().follows:
+        return index.without_changes()
     with ReferenceStore.open(station_folder) as store:
         if store.revision == index.revision:
             return index

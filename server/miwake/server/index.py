@@ -60,3 +60,6 @@ class Opener(Protocol):
 
     def open(self, station_folder: Path, generation: str) -> Index:
         """Verify and load a generation."""
+
+    def follow(self, station_folder: Path, index: Index) -> Index:
+        """Return the index with the latest changes of its references; the same one where there are none. Cheap."""

@@ -33,7 +33,7 @@ class Station:
 
 
 class Stations:
-    """All served stations; a context manager around the thread that watches for new generations.
+    """All served stations; a context manager around the thread that watches for new generations and changes.
 
     Parameters
     ----------
@@ -77,7 +77,9 @@ class Stations:
         stations = {}
         for name in found:
             folder = store / name
-            stations[name] = Station(name, folder, self._open(name, folder, self._opener.current_generation(folder)))
+            station = Station(name, folder, self._open(name, folder, self._opener.current_generation(folder)))
+            self._follow(station)
+            stations[name] = station
         self._stations = stations
 
     def get(self, name: str) -> Station:
@@ -103,7 +105,9 @@ class Stations:
         return station
 
     def refresh(self) -> None:
-        """Take over what has become current; where it cannot be opened, the index that answers goes on answering.
+        """Take over what has become current, and what has changed in the references.
+
+        Where that cannot be opened or read, the index that answers goes on answering.
 
         A generation that was refused is not tried again before another has been current.
         """
@@ -119,7 +123,20 @@ class Stations:
             station.refused_generation = generation
             station.index = self._open(station.name, station.folder, generation)
         if generation == station.index.generation:
+            self._follow(station)
             station.refused_generation = station.problem = ""
+
+    def _follow(self, station: Station) -> None:
+        """Take over the changes of the references since the generation was built."""
+        before = station.index.revision
+        station.index = self._opener.follow(station.folder, station.index)
+        if station.index.revision != before:
+            log.info(
+                "changes_taken_over",
+                station=station.name,
+                generation=station.index.generation,
+                revision=station.index.revision,
+            )
 
     def _tell(self, station: Station, error: Exception) -> None:
         """Log what keeps a station from its current generation, once."""

@@ -57,6 +57,20 @@ def test_a_station_that_cannot_be_opened_is_refused_at_the_start() -> None:
         loaded(store)
 
 
+def test_changes_of_the_references_are_taken_over() -> None:
+    store = FakeStore(FakeIndex(station="a"))
+    stations = loaded(store)
+    changed = FakeIndex(station="a")
+    changed.revision = 8
+    store.change(changed)
+
+    with capture_logs() as logged:
+        stations.refresh()
+
+    assert stations.get("a").index is changed
+    assert [(one["event"], one["revision"]) for one in logged] == [("changes_taken_over", 8)]
+
+
 def test_a_new_generation_is_taken_over() -> None:
     store = FakeStore(FakeIndex())
     stations = loaded(store)
