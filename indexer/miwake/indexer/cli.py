@@ -264,10 +264,10 @@ def _read(source: str, reading: ReadSettings) -> Records:
 
 
 def _training_rows(records: Records, rows: Rows, *, as_training_does: bool) -> Records:
-    """Return the rows to index; where no split is named, rows are held out only if ``as_training_does``."""
+    """Return the rows to index; where no row is named 'test', rows are held out only if ``as_training_does``."""
     from miwake.indexer.splits import held_out_split  # noqa: PLC0415
 
-    if rows is Rows.ALL or not (as_training_does or any(records.splits)):
+    if rows is Rows.ALL or not (as_training_does or "test" in records.splits):
         return records
     training, held_out = held_out_split(records)
     _report(f"{records.source}: {len(training)} training rows taken, {len(held_out)} held out")
