@@ -57,6 +57,22 @@ def test_saved_splits_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(records.vectors, vectors())
 
 
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "dev", "test"])
+def test_rows_of_any_held_out_split_are_for_testing(tmp_path: Path, name: str) -> None:
+    whole = data_set()
+    saved = datasets.DatasetDict({"train": whole.select(range(4)), name: whole.select([4, 5])})
+    saved.save_to_disk(str(tmp_path / "parts"))
+
+    assert read_records(tmp_path / "parts").splits == ("train",) * 4 + ("test",) * 2
+
+
+def test_a_split_column_goes_before_the_names_of_the_splits(tmp_path: Path) -> None:
+    told = ["test", "train", "train", "train", "train", "train"]
+    datasets.DatasetDict(train=data_set(split=told)).save_to_disk(str(tmp_path / "parts"))
+
+    assert read_records(tmp_path / "parts").splits == tuple(told)
+
+
 def test_a_split_with_a_name_of_its_own_is_refused(tmp_path: Path) -> None:
     whole = data_set()
     saved = datasets.DatasetDict(train=whole.select(range(4)), line_7=whole.select([4, 5]))
@@ -91,7 +107,7 @@ def test_names_of_classes_are_failure_modes_where_there_are_no_others(tmp_path: 
     assert records.failure_modes == ("pass", "open", "pass", "open", "short", "short")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"features": 7}'])
+@pytest.mark.parametrize("content", [b"", b"{", b'{"features": 7}', b'{"features": {"label": {"dtype": "int64"}}}'])
 def test_a_damaged_description_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     data_set().save_to_disk(str(tmp_path / "parts"))
     (tmp_path / "parts" / "dataset_info.json").write_bytes(content)

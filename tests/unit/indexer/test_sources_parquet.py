@@ -125,6 +125,16 @@ def test_dictionary_columns_and_nulls_become_texts(tmp_path: Path) -> None:
     assert records.failure_modes == ("a", "", "b", "a", "b", "")
 
 
+def test_text_that_is_not_utf_8_is_one_clear_error(tmp_path: Path) -> None:
+    offsets, letters = np.arange(7, dtype=np.int32), b"abc\xffef"
+    modes = pa.StringArray.from_buffers(6, pa.py_buffer(offsets), pa.py_buffer(letters))
+
+    with pytest.raises(DataError, match=r"a\.parquet: damaged: .*UTF8") as caught:
+        read_records(write_table(tmp_path / "a.parquet", columns(fmode=modes)))
+
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
 def test_a_cut_off_file_is_one_clear_error(tmp_path: Path, kept: int) -> None:
     path = write_table(tmp_path / "cut.parquet", columns())

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SAVED_FILES = ("dataset_info.json", "dataset_dict.json")
 """One of them is in each folder that ``save_to_disk`` wrote."""
 
+DAMAGE = (OSError, ValueError, RuntimeError, pa.ArrowException, TypeError, KeyError, AttributeError)
+"""What ``datasets`` raises where it cannot read; the last three for a damaged description of the columns."""
+
 SIDES = {"train": "train", "test": "test", "validation": "test", "val": "test", "valid": "test", "dev": "test"}
 """Where the rows of a named split go."""
 
@@ -64,8 +67,7 @@ def _load(problem: str, load: Callable[[], Any]) -> Any:
 
     try:
         return load()
-    # TypeError, KeyError: a damaged description of the columns.
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, pa.ArrowException, DatasetsError) as error:
+    except (*DAMAGE, DatasetsError) as error:
         message = f"{problem}: {one_line(error)}"
         raise DataError(message) from error
 

@@ -65,6 +65,11 @@ def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) ->
     DataError
         If it lacks what a record needs, or a column has a type that cannot be used.
     """
+    try:
+        table.validate(full=True)  # text that is not UTF-8, and what Arrow files do not check by themselves
+    except pa.ArrowException as error:
+        message = f"{source}: damaged: {one_line(error)}"
+        raise DataError(message) from error
     names = table.column_names
     chosen_columns(source, names, settings)
     vectors, value_name, vector_problems = to_vectors(
