@@ -71,10 +71,14 @@ def _refuse_half_named(records: Records, sides: NDArray[np.object_]) -> None:
             f"({records.ids[unnamed[0]]}); expected train or test in all of them"
         )
         raise DataError(message)
-    side_of: dict[str, str] = {}
-    for part, side in zip(records.parts, records.splits, strict=True):
-        if part and side_of.setdefault(part, side) != side:
-            message = f"{records.source}: part {part!r} is in both splits, train and test, expected whole parts"
+    first: dict[str, int] = {}
+    for row, (part, side) in enumerate(zip(records.parts, records.splits, strict=True)):
+        before = first.setdefault(part, row)
+        if part and records.splits[before] != side:
+            message = (
+                f"{records.source}: part {part!r} is in both splits, rows {before} ({records.ids[before]}) and {row} "
+                f"({records.ids[row]}), expected whole parts"
+            )
             raise DataError(message)
 
 
