@@ -200,13 +200,16 @@ def _effective_rows(counted: NDArray[np.bool_], parts: Sequence[str]) -> float:
     named = [part or f"\0{row}" for row, part in enumerate(parts)] if parts else [str(row) for row in range(n_rows)]
     _, codes = np.unique(np.array(named), return_inverse=True)
     n_parts = int(codes.max()) + 1
-    share = counted.mean()
-    if n_parts == 1 or share in {0.0, 1.0}:
+    residuals = counted - counted.mean()
+    if n_parts == 1 or not residuals.any():
         return float(n_parts)
-    residuals = np.bincount(codes, counted - share)
-    between = n_parts / (n_parts - 1) * float(residuals @ residuals) / n_rows**2
-    independent = float(share * (1 - share)) / n_rows
-    return n_rows / max(between / independent, 1.0)
+    between = _sum_of_squares(np.bincount(codes, residuals).astype(np.float64))
+    return n_rows / max(between / _sum_of_squares(residuals), 1.0)
+
+
+def _sum_of_squares(residuals: NDArray[np.float64]) -> float:
+    n = len(residuals)
+    return n / (n - 1) * float(residuals @ residuals)
 
 
 def _wilson(share: float, n_rows: float) -> tuple[float, float]:

@@ -16,17 +16,17 @@ import torch
 
 from miwake.indexer.embedder import BATCH, INPUT_NAME, OUTPUT_NAME, EmbedderCard, write_embedder
 from miwake.training.errors import ExportError, ParityError
-from miwake.training.fit import embed
+from miwake.training.validation import embed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from miwake.training.division import TrainingRows
     from miwake.training.fit import Fitted
+    from miwake.training.networks import Embedder
     from miwake.training.presets import Preset
 
 PARITY_BOUND = 1e-4
@@ -76,7 +76,7 @@ def write_artifact(folder: Path, fitted: Fitted, rows: TrainingRows, preset: Pre
     return card
 
 
-def to_onnx(embedder: nn.Module, n_values: int) -> bytes:
+def to_onnx(embedder: Embedder, n_values: int) -> bytes:
     """Return the embedder as one ONNX file: raw ``vectors`` (batch, V) in, ``embeddings`` (batch, D) out."""
     example = (torch.linspace(0, 1, 2 * n_values).reshape(2, n_values),)
     with _quiet_exporter():
@@ -101,7 +101,7 @@ def to_onnx(embedder: nn.Module, n_values: int) -> bytes:
     return data
 
 
-def check_parity(model: bytes, embedder: nn.Module, vectors: NDArray[np.float32]) -> ParityCheck:
+def check_parity(model: bytes, embedder: Embedder, vectors: NDArray[np.float32]) -> ParityCheck:
     """Compare ONNX Runtime with PyTorch on raw vectors (N, V).
 
     Raises
@@ -137,6 +137,7 @@ def _metrics(fitted: Fitted, rows: TrainingRows, parity: ParityCheck) -> dict[st
     return {
         "steps": fitted.n_steps,
         "best_step": fitted.step,
+        "mirrors": [mirror.value for mirror in fitted.mirrors],
         "n_fit_rows": len(rows.fit),
         "n_calibration_rows": len(rows.calibration),
         "calibration_accuracy": None if score is None else score.accuracy,

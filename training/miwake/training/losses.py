@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from pytorch_metric_learning.losses import SupConLoss
@@ -10,15 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from miwake.training.presets import LossSettings
-
-
-class Loss(Protocol):
-    """Anything that tells how badly a network embeds a batch."""
-
-    def __call__(self, body: nn.Module, vectors: Tensor, classes: Tensor) -> Tensor:
-        """Return the loss of scaled vectors (B, V) of classes (B,) int64 (0 … C-1), a scalar."""
-        ...
+    from miwake.training.presets import LossSettings, Settings
 
 
 class AnchorTripletLoss(nn.Module):
@@ -66,8 +58,8 @@ class ClassifyContrastLoss(nn.Module):
         self.proxies = nn.Parameter(torch.randn(n_classes, n_dimensions))
         self.cosine_scale = settings.cosine_scale
         self.label_smoothing = settings.label_smoothing
-        self.contrast = settings.contrast
-        self.supervised_contrast = SupConLoss(temperature=settings.temperature)
+        self.weight = settings.supcon
+        self.supcon = SupConLoss(temperature=settings.temperature)
 
     def forward(self, body: nn.Module, vectors: Tensor, classes: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""
@@ -76,6 +68,17 @@ class ClassifyContrastLoss(nn.Module):
         loss: Tensor = functional.cross_entropy(
             self.cosine_scale * cosines, classes, label_smoothing=self.label_smoothing
         )
-        if self.contrast > 0:
-            loss = loss + self.contrast * self.supervised_contrast(embeddings, classes)
+        if self.weight > 0:
+            loss = loss + self.weight * self.supcon(embeddings, classes)
         return loss
+
+
+def loss_of(
+    settings: Settings, vectors: Tensor, classes: Tensor, generator: torch.Generator
+) -> AnchorTripletLoss | ClassifyContrastLoss:
+    """Return the loss that ``settings`` name, for fit rows (N, V), scaled, of classes (N,) int64 (0 … C-1)."""
+    n_classes = int(classes.max()) + 1
+    if settings.loss.loss == "classify-contrast":
+        return ClassifyContrastLoss(n_classes, settings.network.n_dimensions, settings.loss)
+    means = torch.stack([vectors[classes == one].double().mean(dim=0).float() for one in range(n_classes)])
+    return AnchorTripletLoss(means, margin=settings.loss.margin, generator=generator)

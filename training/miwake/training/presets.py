@@ -51,7 +51,7 @@ class LossSettings:
         ``classify-contrast``: cross-entropy of a cosine classifier plus supervised contrast (SupCon) in the batch.
     margin : float
         Of the triplets.
-    contrast : float
+    supcon : float
         Weight of SupCon beside the cross-entropy.
     temperature : float
         Of SupCon.
@@ -63,7 +63,7 @@ class LossSettings:
 
     loss: Literal["anchor-triplet", "classify-contrast"]
     margin: Positive = 0.4
-    contrast: NotNegative = 0.5
+    supcon: NotNegative = 0.5
     temperature: Positive = 0.1
     cosine_scale: Positive = 16.0
     label_smoothing: Share = 0.0
@@ -114,6 +114,8 @@ class AugmentationSettings:
 
     Attributes
     ----------
+    mirrors : text
+        Mirrorings drawn: ``measured`` takes those that the calibration parts show to be harmless.
     shift : int
         Cells, up to which a map is moved in both directions; its border is repeated.
     noise : float
@@ -124,6 +126,7 @@ class AugmentationSettings:
         Rows of a class of n are drawn in proportion to n to the power 1 - balance: 0 as they come, 1 every class alike.
     """
 
+    mirrors: Literal["off", "measured", "left-right", "up-down", "all"] = "off"
     shift: Annotated[int, Field(ge=0)] = 0
     noise: NotNegative = 0.0
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -168,7 +171,9 @@ PRESETS = {
                     optimiser="adamw", lr=3e-3, weight_decay=0.02, schedule="one-cycle", averaging=0.99,
                     epochs=40, least_steps=600, most_steps=3000,
                 ),
-                augmentation=AugmentationSettings(shift=2, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5),
+                augmentation=AugmentationSettings(
+                    mirrors="measured", shift=2, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5,
+                ),
             ),
         ),
         Preset(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 N_VOTING = 15
 """Nearest references that vote."""
 
+N_NOVELTY = 5
+"""Nearest references whose mean distance tells how novel a query is."""
+
 CHUNK = 512
 """Queries compared at once: their distances to 10,000 references take 20 MB."""
 
@@ -70,6 +73,19 @@ def vote_labels(
         shares[rows] = _shares(columns[nearest], np.take_along_axis(distances, nearest, 1), len(classes))
     winners = shares.argmax(axis=1)
     return classes[winners].astype(np.int32), np.minimum(shares[np.arange(len(queries)), winners], 1.0)
+
+
+def novelty(queries: NDArray[np.float32], references: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean Euclidean distance of each of (Q, D) queries to its 5 nearest references, (Q,)."""
+    n_nearest = min(N_NOVELTY, len(references))
+    squares = np.einsum("nd,nd->n", references, references)
+    distances = np.empty(len(queries), dtype=np.float32)
+    for start in range(0, len(queries), CHUNK):
+        chunk = queries[start : start + CHUNK]
+        offsets = np.partition(squares - 2 * (chunk @ references.T), n_nearest - 1, axis=1)[:, :n_nearest]
+        squared = np.maximum(offsets + np.einsum("qd,qd->q", chunk, chunk)[:, None], 0)
+        distances[start : start + CHUNK] = np.sqrt(squared).mean(axis=1)
+    return distances
 
 
 def anchor_labels(

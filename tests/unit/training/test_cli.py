@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from miwake.indexer.sources.parquet_writer import write_parquet
+from miwake.training.cli import app
+from support.blobs import blob_records
+
+TINY = ("--set", "widths=8,16", "--set", "batch_size=32", "--set", "threads=1", "--steps", "12")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "blobs.parquet"
+    write_parquet(blob_records(120), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def embedder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("embedder")
+    assert CliRunner().invoke(app, ["fit", str(data), "--out", str(folder), *TINY]).exit_code == 0
+    return folder
+
+
+def test_fit_writes_an_embedder_and_shows_the_validation_metric(data: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["fit", str(data), "--out", str(tmp_path / "new"), *TINY])
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"{tmp_path / 'new'}: embedder ")
+    assert "step 12/12" in done.stderr
+    assert "calibration parts: accuracy" in done.stderr
+
+
+def test_evaluate_prints_both_ways_to_a_label(data: Path, embedder: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data)], env={"COLUMNS": "150"})
+    assert done.exit_code == 0
+    assert "nearest anchor" in done.stdout
+    assert "escapes" in done.stdout
+
+
+def test_evaluate_prints_json_for_programs(data: Path, embedder: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data), "--json"])
+    found = json.loads(done.stdout)
+    assert (found["n_queries"], found["n_references"]) == (48, 192)
+
+
+def test_evaluating_fitted_rows_is_refused_in_one_line(data: Path, embedder: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data), "--rows", "all"])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "the embedder was fitted on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--set", "lr=abc"], "setting optimiser.lr: 'abc' does not fit"),
+        (["--preset", "worst"], "unknown preset 'worst', expected one of best, smnrt17"),
+        (["--set", "steps"], "setting 'steps', expected name=value"),
+        (["--preset", "smnrt17", "--set", "lr=1e30"], "diverged at step"),
+        (["--label-column", "kind"], "kind"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(data: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, ["fit", str(data), "--out", str(tmp_path / "new"), *TINY, *arguments])
+    assert done.exit_code == 1
+    assert told in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("miwake-train: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "none.parquet"), "--out", str(tmp_path / "new")])
+    assert done.exit_code == 1
+    assert "none.parquet: no such file or folder" in done.stderr
+
+
+def test_a_folder_that_holds_no_embedder_is_named(data: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(tmp_path), str(data)])
+    assert done.exit_code == 1
+    assert str(tmp_path) in done.stderr
+
+
+def test_wrong_usage_is_status_2(data: Path) -> None:
+    assert CliRunner().invoke(app, ["fit", str(data)]).exit_code == 2
+    assert CliRunner().invoke(app, ["fit", str(data), "--out", "x", "--steps", "0"]).exit_code == 2
+
+
+def test_presets_are_listed_with_what_they_are() -> None:
+    done = CliRunner().invoke(app, ["presets"], env={"COLUMNS": "150"})
+    assert done.exit_code == 0
+    assert "best (default)" in done.stdout
+    assert "smnrt17" in done.stdout

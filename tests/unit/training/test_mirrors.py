@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from miwake.indexer.records import Records
+from miwake.training.mirrors import Mirror, harmless_mirrors, turned
+from support.blobs import HEAT_MAP_SHAPE, blob_records
+
+
+def as_it_is(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors
+
+
+def both_ways_round(records: Records) -> Records:
+    """Return the records with every other map mirrored in both directions: orientation means nothing in them."""
+    maps = records.vectors.reshape(-1, *records.heat_map_shape).copy()
+    rng = np.random.default_rng(5)
+    for axes in ((1,), (2,)):
+        chosen = rng.random(len(maps)) < 0.5
+        maps[chosen] = np.flip(maps[chosen], axes)
+    same_kind = np.where(records.labels > 0, 1, 0).astype(np.int32)
+    return replace(records, vectors=maps.reshape(len(maps), -1), labels=same_kind)
+
+
+def test_mirroring_turns_the_map_and_not_the_vector() -> None:
+    vector = torch.arange(6.0)[None]
+    assert turned(vector, (2, 3), Mirror.LEFT_RIGHT).tolist() == [[2, 1, 0, 5, 4, 3]]
+    assert turned(vector, (2, 3), Mirror.UP_DOWN).tolist() == [[3, 4, 5, 0, 1, 2]]
+    assert turned(vector, (2, 3), Mirror.HALF_TURN).tolist() == [[5, 4, 3, 2, 1, 0]]
+
+
+def test_no_mirroring_is_allowed_where_the_place_of_a_defect_is_its_label() -> None:
+    known, asked = blob_records(300), blob_records(100, seed=1, first_part=300)
+    assert known.heat_map_shape == HEAT_MAP_SHAPE
+    assert harmless_mirrors(as_it_is, asked, known) == ()
+
+
+def test_every_mirroring_is_allowed_where_maps_come_either_way_round() -> None:
+    known, asked = both_ways_round(blob_records(300)), both_ways_round(blob_records(150, seed=1, first_part=300))
+    assert harmless_mirrors(as_it_is, asked, known) == tuple(Mirror)
+
+
+def test_one_oriented_pair_of_rare_classes_forbids_what_would_merge_them() -> None:
+    labels = (0, 1, 2)
+    known, asked = blob_records(300, labels=labels), blob_records(100, seed=1, first_part=300, labels=labels)
+    assert Mirror.LEFT_RIGHT not in harmless_mirrors(as_it_is, asked, known)
+
+
+def test_without_calibration_rows_nothing_is_mirrored() -> None:
+    known = blob_records(60)
+    assert harmless_mirrors(as_it_is, known.take(np.zeros(len(known), dtype=np.bool_)), known) == ()
