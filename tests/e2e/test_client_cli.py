@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,14 +60,33 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@contextmanager
+def started(*arguments: str, stdout: int, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the program; whatever happens here, it does not outlive the test."""
+    with subprocess.Popen(  # noqa: S603
+        [PROGRAM, *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def run_on_terminal(*arguments: str) -> tuple[str, int]:
     """Run with a terminal of 160 columns for stdout, and return what it showed."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "160", "LINES": "50", "TERM": "xterm"}
-    process = subprocess.Popen(  # noqa: S603
-        [PROGRAM, *arguments], stdout=theirs, stderr=subprocess.PIPE, env=environment
-    )
-    os.close(theirs)
+    with started(*arguments, stdout=theirs, COLUMNS="160", LINES="50", TERM="xterm") as process:
+        os.close(theirs)
+        shown = read_terminal(ours)
+        process.communicate(timeout=PATIENCE_S)
+    return shown, process.returncode
+
+
+def read_terminal(ours: int) -> str:
     shown = b""
     try:
         while chunk := os.read(ours, 1 << 16):
@@ -74,8 +95,7 @@ def run_on_terminal(*arguments: str) -> tuple[str, int]:
         pass
     finally:
         os.close(ours)
-    process.communicate(timeout=PATIENCE_S)
-    return shown.decode(), process.returncode
+    return shown.decode()
 
 
 def test_a_stream_gives_one_json_object_a_line_and_a_summary(file: Path, target: str) -> None:
@@ -162,9 +182,8 @@ def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
 
 def test_a_reader_that_has_enough_ends_the_stream_quietly(tmp_path: Path, target: str) -> None:
     np.save(tmp_path / "parts.npy", queries(3000))
-    command = [PROGRAM, "stream", str(tmp_path / "parts.npy"), "--target", target]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
+    with started("stream", str(tmp_path / "parts.npy"), "--target", target, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -172,32 +191,38 @@ def test_a_reader_that_has_enough_ends_the_stream_quietly(tmp_path: Path, target
         said = process.stderr.read()
         status = process.wait(PATIENCE_S)
 
-    assert said == b""
+    assert said == ""
     assert status == 141
+
+
+@dataclass
+class Hold:
+    """Holds the answers of a server back, so that a test can act while a stream waits for them."""
+
+    has_begun: threading.Event = field(default_factory=threading.Event)
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2.Answer]:
+        self.has_begun.set()
+        self.may_end.wait(PATIENCE_S)
+        return answers
 
 
 @pytest.mark.parametrize("has_terminal", [False, True])
 def test_an_interrupt_ends_the_stream_with_what_was_reached(has_terminal: bool, file: Path) -> None:
-    has_begun = threading.Event()
-    may_end = threading.Event()
-
-    def hold(answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2.Answer]:
-        has_begun.set()
-        may_end.wait(PATIENCE_S)
-        return answers
-
+    hold = Hold()
     ours, theirs = pty.openpty()
-    with serving(InMemoryService(tamper=hold)) as target:
-        process = subprocess.Popen(  # noqa: S603
-            [PROGRAM, "stream", str(file), "--target", target],
-            stdout=theirs if has_terminal else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert has_begun.wait(PATIENCE_S)
+
+    with (
+        serving(InMemoryService(tamper=hold)) as target,
+        started(
+            "stream", str(file), "--target", target, stdout=theirs if has_terminal else subprocess.DEVNULL
+        ) as process,
+    ):
+        assert hold.has_begun.wait(PATIENCE_S)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE_S)
-        may_end.set()
+        hold.may_end.set()
     os.close(ours)
     os.close(theirs)
 
@@ -206,26 +231,17 @@ def test_an_interrupt_ends_the_stream_with_what_was_reached(has_terminal: bool, 
 
 
 def test_a_server_that_vanishes_is_told_in_one_line(file: Path) -> None:
-    has_begun = threading.Event()
-    may_end = threading.Event()
+    hold = Hold()
 
-    def hold(answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2.Answer]:
-        has_begun.set()
-        may_end.wait(PATIENCE_S)
-        return answers
-
-    with serving(InMemoryService(tamper=hold)) as target:
-        process = subprocess.Popen(  # noqa: S603
-            [PROGRAM, "stream", str(file), "--target", target],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+    with ExitStack() as stack:
+        with serving(InMemoryService(tamper=hold)) as target:
             # gRPC's core reports a connection that is torn down on stderr by itself, unless it is told not to.
-            env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
-        )
-        assert has_begun.wait(PATIENCE_S)
-        threading.Timer(0.1, may_end.set).start()
-    _, said = process.communicate(timeout=PATIENCE_S)
+            process = stack.enter_context(
+                started("stream", str(file), "--target", target, stdout=subprocess.DEVNULL, GRPC_VERBOSITY="ERROR")
+            )
+            assert hold.has_begun.wait(PATIENCE_S)
+            threading.Timer(0.1, hold.may_end.set).start()
+        _, said = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
     assert len(said.splitlines()) == 1

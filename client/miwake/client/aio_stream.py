@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import grpc
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from miwake.client.inspections import Inspection, Vector
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
+
+TURN_S = 0.001
+"""How long a plain iterable may run before the event loop has a turn: a fast one fills messages, and a slow one is sent
+vector by vector."""
 
 
 class AsyncStream:
@@ -49,6 +54,7 @@ class AsyncStream:
         self._clock = IdleClock(self._flow)
         self._slot_is_free = asyncio.Event()
         self._message_is_ready = asyncio.Event()
+        self._last_turn_s = monotonic()
         self._failure: BaseException | None = None
         self._call: grpc.aio.Call | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,8 +122,9 @@ class AsyncStream:
     async def _pull(self) -> Vector | Inspection:
         if isinstance(self._items, AsyncIterator):
             return await anext(self._items)
-        # Lets the sender run: a plain iterable would otherwise fill the window before anything is sent.
-        await asyncio.sleep(0)
+        if monotonic() - self._last_turn_s > TURN_S:
+            await asyncio.sleep(0)
+            self._last_turn_s = monotonic()
         try:
             return next(self._items)
         except StopIteration:

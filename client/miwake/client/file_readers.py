@@ -121,7 +121,7 @@ def _is_number(cell: str) -> bool:
 
 
 def read_npz(path: Path) -> RawFile:
-    """Read an NPZ file: ``vectors`` (N, V) and, where there are, ``ids``, ``parts``, ``splits`` and ``labels``.
+    """Read an NPZ file: ``vectors`` (N, V) or (N, rows, columns); ``ids``, ``parts``, ``splits`` and ``labels`` if any.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def read_npz(path: Path) -> RawFile:
 
 
 def read_npy(path: Path) -> RawFile:
-    """Read an NPY file: (N, V), or a single vector (V,).
+    """Read an NPY file: (N, V) or (N, rows, columns), or a single vector (V,).
 
     Raises
     ------
@@ -163,10 +163,10 @@ def _unreadable(path: Path, kind: str, error: Exception) -> DataFileError:
 
 
 def _matrix(path: Path, array: Any) -> list[Vector]:
-    if array.ndim != 2:
-        message = f"{path}: vectors of shape {array.shape}, expected (N, V)"
+    if array.ndim not in (2, 3):
+        message = f"{path}: vectors of shape {array.shape}, expected (N, V) or (N, rows, columns)"
         raise DataFileError(message)
-    return list(numbers(path, "vectors", array))
+    return list(numbers(path, "vectors", array.reshape(len(array), int(np.prod(array.shape[1:])))))
 
 
 def value_columns(path: Path, names: Sequence[str], *, alternative: str = "") -> list[str]:

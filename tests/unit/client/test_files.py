@@ -136,6 +136,21 @@ def test_npy_holds_vectors_or_a_single_one(array: NDArray[np.uint8], tmp_path: P
     assert samples.ids[0] == "parts:0"
 
 
+def test_heat_maps_are_laid_out_row_by_row(tmp_path: Path) -> None:
+    np.save(tmp_path / "maps.npy", np.arange(12, dtype=np.uint8).reshape(2, 2, 3))
+
+    assert np.stack(read_samples(tmp_path / "maps.npy").vectors).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+
+
+def test_an_array_that_is_no_vectors_is_named_by_its_shape(tmp_path: Path) -> None:
+    np.save(tmp_path / "bad.npy", np.zeros((1, 1, 1, 1)))
+
+    with pytest.raises(
+        DataFileError, match=r"vectors of shape \(1, 1, 1, 1\), expected \(N, V\) or \(N, rows, columns\)"
+    ):
+        read_samples(tmp_path / "bad.npy")
+
+
 def test_one_row_is_chosen_by_number(tmp_path: Path) -> None:
     samples = read_samples(write_parquet(tmp_path / "parts.parquet", MAPS, **COLUMNS))
 
