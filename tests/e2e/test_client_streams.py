@@ -184,6 +184,31 @@ def test_the_producer_is_never_further_ahead_than_the_window(window: int, target
     assert furthest <= window + 1
 
 
+def test_a_consumer_may_wait_for_its_producer_at_every_answer(target: str) -> None:
+    given = threading.Semaphore(0)
+
+    def camera() -> Iterator[NDArray[np.float32]]:
+        for _ in range(100):
+            given.release()
+            yield VECTOR
+
+    def wait_for(n_given: int) -> None:
+        for _ in range(n_given):
+            assert given.acquire(timeout=PATIENCE_S)
+
+    with Client(target) as client:
+        answers = client.inspect(camera(), window=40)
+        next(answers)
+        # One of the 40 is answered: the producer must come to give the 41st without another answer being taken.
+        wait_for(41)
+        for _ in range(59):
+            next(answers)
+            wait_for(1)
+        rest = list(answers)
+
+    assert [answer.sequence for answer in rest] == list(range(60, 100))
+
+
 def test_an_asynchronous_producer_is_never_further_ahead_than_the_window(target: str) -> None:
     async def run() -> tuple[int, int]:
         n_taken = n_answered = furthest = 0

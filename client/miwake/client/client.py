@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakSet
 
@@ -58,6 +59,7 @@ class Client:
         self.timeout_s = timeout_s
         self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         self._service = InspectionServiceStub(self._channel)
+        self._lock = Lock()
         self._streams: WeakSet[BlockingStream] = WeakSet()
         self._is_closed = False
 
@@ -72,7 +74,9 @@ class Client:
     def close(self) -> None:
         """End all streams and the connection. A closed client stays closed."""
         self._is_closed = True
-        for stream in list(self._streams):
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
             stream.stop()
         self._channel.close()
 
@@ -188,7 +192,8 @@ class Client:
         )
         header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours)
         stream = BlockingStream(self._stub(), header, items, settings, target=self.target)
-        self._streams.add(stream)
+        with self._lock:
+            self._streams.add(stream)
         return stream.answers()
 
     def _stub(self) -> InspectionServiceStub:

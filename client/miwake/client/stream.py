@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 
+SLOT_WAIT_S = 0.01
+"""A producer that waits for a slot looks again after this time: the consumer may be waiting for it in turn."""
+
 
 class BlockingStream:
     """Sends what a producer gives and hands over the answers, with a thread for each side and one for the clock.
@@ -48,7 +51,7 @@ class BlockingStream:
         # Reentrant: the garbage collector may close an abandoned generator, and so call stop, on any line of ours.
         self._lock = threading.RLock()
         # The producer is woken for a good part of a message at once: a switch of threads for each vector would cost
-        # more than everything else that happens to it here.
+        # more than everything else that happens to it here. SLOT_WAIT_S sees to the case that no more are freed.
         self._n_worth_waking = max(1, min(settings.vectors_per_message, settings.window // 4))
         self._slot_is_free = threading.Condition(self._lock)
         self._message_is_ready = threading.Condition(self._lock)
@@ -127,7 +130,7 @@ class BlockingStream:
     def _wait_for_slot(self) -> bool:
         with self._lock:
             while self._flow.n_free <= 0 and not self._flow.wants_no_more:
-                self._slot_is_free.wait()
+                self._slot_is_free.wait(SLOT_WAIT_S)
             self._is_pulling = not self._flow.wants_no_more
             return self._is_pulling
 
