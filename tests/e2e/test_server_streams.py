@@ -168,7 +168,8 @@ def test_a_rebuild_is_taken_over_by_open_streams_without_a_lost_or_mixed_answer(
 
     assert [answer.sequence for answer in answers] == list(range(n_sent))
     assert all(answer.HasField("verdict") for answer in answers)
-    assert set(generations) == {("g000001", 1), ("g000002", 2)}
+    # What the rebuild adds is seen in the old generation, too, from when it is stored until the new one is published.
+    assert {("g000001", 1), ("g000002", 2)} <= set(generations) <= {("g000001", 1), ("g000001", 2), ("g000002", 2)}
     assert generations == sorted(generations)
 
 

@@ -26,7 +26,7 @@ def serve(
     ] = None,
     address: Annotated[str | None, typer.Option(help="The loopback address to listen on. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one. [50051]")] = None,
-    max_batch: Annotated[int | None, typer.Option(help="Vectors computed together. [64]")] = None,
+    max_batch: Annotated[int | None, typer.Option(help="Vectors computed together. [128]")] = None,
     queue_limit: Annotated[int | None, typer.Option(help="Vectors that wait to be computed. [4096]")] = None,
     max_streams: Annotated[int | None, typer.Option(help="Open streams. [4096]")] = None,
     stream_window: Annotated[int | None, typer.Option(help="Unanswered vectors of a stream. [256]")] = None,

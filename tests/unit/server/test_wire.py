@@ -92,12 +92,14 @@ def test_an_unreadable_vector_is_a_failure_beside_the_others(
     assert {position: (one.fault, one.message) for position, one in items.failures.items()} == {1: (fault, message)}
 
 
-def test_reading_keeps_nothing_of_the_message() -> None:
-    items = items_of(0.5)
+def test_vectors_of_several_types_in_one_message_are_read_side_by_side() -> None:
+    items = read(
+        packed(np.array(VALUES, dtype="<f2"), vector_pb2.DATA_TYPE_FLOAT16),
+        packed(np.array(VALUES, dtype="<f4"), vector_pb2.DATA_TYPE_FLOAT32),
+        vector_pb2.InspectionVector(floats=vector_pb2.FloatValues(values=VALUES)),
+    )
 
-    assert items.vectors.base is not None
-    assert items.vectors.flags.owndata is False
-    assert items.vectors.base.flags.owndata
+    np.testing.assert_array_equal(items.vectors, np.array([VALUES] * 3, dtype=np.float32))
 
 
 def test_the_verdict_holds_everything_the_index_said() -> None:
