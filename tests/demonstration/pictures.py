@@ -30,7 +30,7 @@ DOTS_PER_INCH = 100
 PANEL_WIDTH = 2.9
 """Of one heat map, in inches."""
 
-TEXT_HEIGHT = 2.1
+TEXT_HEIGHT = 1.95
 """Of headline, titles and captions around the heat maps, in inches."""
 
 MOST_NUMBERED_LABELS = 40

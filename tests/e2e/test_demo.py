@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demonstration.processes import running_server
+from demonstration.processes import StepError, running_server
 from miwake.indexer.sources.reader import read_records
 from miwake.indexer.splits import held_out_split
 
@@ -39,6 +40,11 @@ def is_listening(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
+def kill_child() -> None:
+    [child] = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demonstration") / "demo"
@@ -46,7 +52,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(folder: Path) -> subprocess.CompletedProcess[str]:
-    return demonstrate(folder, "--data", DATA, "--steps", "100", "--set", "batch_size=64", "--set", "averaging=0.9", "--set", "threads=1")
+    return demonstrate(
+        folder,
+        "--data",
+        DATA,
+        "--steps",
+        "100",
+        "--set",
+        "batch_size=64",
+        "--set",
+        "averaging=0.9",
+        "--set",
+        "threads=1",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +178,24 @@ def test_the_server_is_stopped_when_the_caller_is_interrupted(
 
     assert was_listening
     assert not is_listening(address)
+
+
+def test_a_server_that_cannot_start_is_told_with_its_own_message(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+
+    with (
+        pytest.raises(StepError, match=r"serving failed: .*miwake-serve: .*store: no station in it"),
+        running_server(tmp_path / "store", tmp_path / "server.log"),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("summary")
+def test_a_server_that_ends_on_its_own_is_told(folder: Path, tmp_path: Path) -> None:
+    ended = "serving failed: miwake-serve was ended by SIGKILL"
+
+    with pytest.raises(StepError, match=ended), running_server(folder / "store", tmp_path / "server.log"):
+        kill_child()
 
 
 def test_a_failing_step_is_named_and_leaves_no_old_summary(tmp_path: Path) -> None:

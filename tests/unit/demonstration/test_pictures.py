@@ -50,7 +50,7 @@ def test_a_case_is_a_picture_wide_enough_for_four_heat_maps(tmp_path: Path, shap
         picture.verify()
         assert picture.format == "PNG"
         assert picture.width == 1400
-        assert 280 <= picture.height <= 820
+        assert 270 <= picture.height <= 820
 
 
 def test_the_difference_of_equal_maps_is_blank_not_an_error(tmp_path: Path) -> None:
