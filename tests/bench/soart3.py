@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial import distance
 
 from bench.timing import median_seconds
-from miwake.indexer import soart3
-from miwake.indexer.soart3_kernel import measures_all, measures_by_id, warm_up
+from miwake.indexer.soart3 import plain as soart3
+from miwake.indexer.soart3.kernel import measures_all, measures_by_id, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ N_NEAR = 1_000
 NANOSECONDS = 1e9
 START = """
 import time
-from miwake.indexer.soart3_kernel import warm_up
+from miwake.indexer.soart3.kernel import warm_up
 start = time.perf_counter()
 warm_up()
 print(time.perf_counter() - start)
@@ -55,19 +55,25 @@ def measure() -> dict[str, float]:
 
 
 def _by_id(queries: Vectors, references: Vectors, random: np.random.Generator) -> dict[str, float]:
-    """Time candidates anywhere among the references, others each time; and among few, where memory costs nothing."""
-    n_repeats = 41
-    ids = random.integers(0, N_REFERENCES, (n_repeats, N_QUERIES, N_CANDIDATES))
+    """Time candidates anywhere among the references, others each time; and among few, where memory costs nothing.
+
+    ``gather`` only copies the same rows: what memory alone costs.
+    """
+    n_rounds, n_in_a_row = 11, 5
+    ids = random.integers(0, N_REFERENCES, (n_rounds * n_in_a_row, N_QUERIES, N_CANDIDATES))
     near = ids % N_NEAR
+    gathered = np.empty((N_QUERIES, N_CANDIDATES, N_DIMENSIONS), dtype=np.float32)
     seconds = median_seconds(
         {
-            "scipy": lambda repeat: scipy_loop(queries[0], references[ids[repeat, 0]]),
-            "by_id": lambda repeat: measures_by_id(queries, references, ids[repeat]),
-            "by_id_near": lambda repeat: measures_by_id(queries, references, near[repeat]),
-            "by_id_near_1_4": lambda repeat: measures_by_id(queries, references, near[repeat], p_eta=1, p_gamma=4),
-            "by_id_one_query": lambda repeat: measures_by_id(queries[:1], references, ids[repeat, :1]),
+            "scipy": lambda call: scipy_loop(queries[0], references[ids[call, 0]]),
+            "gather": lambda call: np.take(references, ids[call], axis=0, out=gathered),
+            "by_id": lambda call: measures_by_id(queries, references, ids[call]),
+            "by_id_near": lambda call: measures_by_id(queries, references, near[call]),
+            "by_id_near_1_4": lambda call: measures_by_id(queries, references, near[call], p_eta=1, p_gamma=4),
+            "by_id_one_query": lambda call: measures_by_id(queries[:1], references, ids[call, :1]),
         },
-        n_repeats=n_repeats,
+        n_rounds=n_rounds,
+        n_in_a_row=n_in_a_row,
     )
     alone = {"scipy", "by_id_one_query"}
     times = {name: value / N_CANDIDATES / (1 if name in alone else N_QUERIES) for name, value in seconds.items()}
@@ -96,10 +102,10 @@ def _exhaustive(queries: Vectors, references: Vectors) -> dict[str, float]:
     index.add(references)
     seconds = median_seconds(
         {
-            "faiss_flat": lambda repeat: index.search(queries[[repeat % N_QUERIES]], 15),
-            "exhaustive": lambda repeat: measures_all(queries[[repeat % N_QUERIES]], references),
+            "faiss_flat": lambda call: index.search(queries[[call % N_QUERIES]], 15),
+            "exhaustive": lambda call: measures_all(queries[[call % N_QUERIES]], references),
         },
-        n_repeats=301,
+        n_rounds=301,
     )
     return {
         "exhaustive_ratio": seconds["exhaustive"] / seconds["faiss_flat"],
