@@ -18,7 +18,7 @@ import numpy as np
 from miwake.indexer.build import build
 from miwake.indexer.opening import open_index
 from miwake.indexer.splits import held_out_split
-from miwake.indexer.synthetic import generate
+from miwake.indexer.synthetic.generator import generate
 from miwake.server import wire
 from miwake.server.compute import answer
 from miwake.server.jobs import Delivery, Job, Task

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from miwake.indexer.build import rebuild
-from miwake.indexer.station import StationFolder
+from miwake.indexer.storage.station import StationFolder
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
 from support.serving import (
     STATION,

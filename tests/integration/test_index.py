@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miwake.indexer import soart3
 from miwake.indexer.answers import Decision
 from miwake.indexer.build import build, rebuild
 from miwake.indexer.canaries import read_canaries
@@ -21,10 +20,11 @@ from miwake.indexer.errors import (
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index
 from miwake.indexer.records import Records
+from miwake.indexer.soart3 import plain as soart3
 from miwake.indexer.splits import held_out_split
-from miwake.indexer.station import StationFolder
-from miwake.indexer.store import ReferenceStore
-from miwake.indexer.store_reading import Snapshot
+from miwake.indexer.storage.reading import Snapshot
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 from support.blobs import blob_records
 from support.embedders import linear_discriminants
 

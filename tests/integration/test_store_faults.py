@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactError, IndexerError
-from miwake.indexer.generation import open_generation, publish, verify
-from miwake.indexer.station import StationFolder
-from miwake.indexer.store import ReferenceStore
-from miwake.indexer.store_schema import STORE_FILE
+from miwake.indexer.storage.generation import open_generation, publish, verify
+from miwake.indexer.storage.schema import STORE_FILE
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 from support import store_faults
 from support.references import SCHEMA, make_records, make_station, vectors_of, writes_references
 from support.store_faults import (

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miwake.indexer import soart3, soart3_kernel
+from miwake.indexer.soart3 import kernel
+from miwake.indexer.soart3 import plain as soart3
 from miwake.training import soart3 as soart3_torch
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def batches(draw: st.DrawFn) -> Batch:
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
-    soart3_kernel.warm_up()
+    kernel.warm_up()
 
 
 def assert_near(found: NDArray[np.floating], expected: NDArray[np.float64], error: float) -> None:
@@ -54,7 +55,7 @@ def assert_near(found: NDArray[np.floating], expected: NDArray[np.float64], erro
 def test_the_kernel_agrees_with_the_definition(batch: Batch, powers: tuple[int, int]) -> None:
     queries, references = batch
 
-    found = soart3_kernel.measures_all(queries, references, p_eta=powers[0], p_gamma=powers[1])
+    found = kernel.measures_all(queries, references, p_eta=powers[0], p_gamma=powers[1])
 
     expected = soart3.measures(queries, np.stack([references] * len(queries)), p_eta=powers[0], p_gamma=powers[1])
     assert_near(found.beta, expected.beta, FLOAT32_ERROR)
@@ -92,7 +93,7 @@ def test_a_vector_explains_itself(batch: Batch, powers: tuple[int, int]) -> None
     queries, _ = batch
     itself = np.arange(len(queries))[:, None]
 
-    found = soart3_kernel.measures_by_id(queries, queries, itself, p_eta=powers[0], p_gamma=powers[1])
+    found = kernel.measures_by_id(queries, queries, itself, p_eta=powers[0], p_gamma=powers[1])
 
     np.testing.assert_array_equal(found.beta, 1)
     np.testing.assert_array_equal(found.eta, 0)
@@ -105,8 +106,8 @@ def test_a_vector_explains_itself(batch: Batch, powers: tuple[int, int]) -> None
 def test_gamma_bears_the_sign_of_the_order_of_the_powers(batch: Batch, powers: tuple[int, int]) -> None:
     low, high = sorted(powers)
 
-    rising = soart3_kernel.measures_all(*batch, p_eta=low, p_gamma=high).gamma
-    falling = soart3_kernel.measures_all(*batch, p_eta=high, p_gamma=low).gamma
+    rising = kernel.measures_all(*batch, p_eta=low, p_gamma=high).gamma
+    falling = kernel.measures_all(*batch, p_eta=high, p_gamma=low).gamma
 
     assert (rising >= -FLOAT32_ERROR).all()
     np.testing.assert_allclose(falling, -rising, atol=FLOAT32_ERROR)
@@ -118,9 +119,35 @@ def test_the_order_of_the_references_changes_nothing(batch: Batch, seed: int, po
     queries, references = batch
     order = np.random.default_rng(seed).permutation(len(references))
 
-    found = soart3_kernel.measures_all(queries, references[order], p_eta=powers[0], p_gamma=powers[1])
+    found = kernel.measures_all(queries, references[order], p_eta=powers[0], p_gamma=powers[1])
 
-    expected = soart3_kernel.measures_all(queries, references, p_eta=powers[0], p_gamma=powers[1])
+    expected = kernel.measures_all(queries, references, p_eta=powers[0], p_gamma=powers[1])
     np.testing.assert_array_equal(found.eta, expected.eta[:, order])
     np.testing.assert_array_equal(found.gamma, expected.gamma[:, order])
     np.testing.assert_array_equal(found.distance, expected.distance[:, order])
+
+
+@given(batches())
+@settings(deadline=None)
+def test_on_unit_norm_beta_is_the_cosine_and_eta_follows_from_it(batch: Batch) -> None:
+    queries, references = (
+        (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64) for vectors in batch
+    )
+
+    found = soart3.measures(queries, np.stack([references] * len(queries)))
+
+    cosine = np.clip(queries @ references.T, -1, 1)
+    assert np.abs(found.beta - cosine).max() <= 2e-4
+    squares = np.maximum(1 - cosine**2, 0) + (found.beta - cosine) ** 2
+    np.testing.assert_allclose(found.eta, np.log1p(np.sqrt(squares)), atol=1e-6)
+
+
+@given(batches(), powers)
+@settings(deadline=None)
+def test_the_deviation_and_beta_make_up_the_distance(batch: Batch, powers: tuple[int, int]) -> None:
+    queries, references = batch
+
+    found = kernel.measures_all(queries, references, p_eta=powers[0], p_gamma=powers[1])
+
+    expected = np.linalg.norm(queries[:, None].astype(np.float64) - references, axis=2)
+    np.testing.assert_allclose(found.distance, expected, rtol=FLOAT32_ERROR)

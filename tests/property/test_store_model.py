@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from miwake.indexer.errors import ReferenceConflictError, StoreError
-from miwake.indexer.store import ReferenceStore
+from miwake.indexer.storage.store import ReferenceStore
 from support.references import SCHEMA, make_records, vectors_of
 
 IDS = [f"id {number}" for number in range(6)]

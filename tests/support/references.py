@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.embedder import EmbedderCard, write_embedder
-from miwake.indexer.generation import Contents
-from miwake.indexer.installed_embedder import install_embedder
 from miwake.indexer.records import Records
-from miwake.indexer.reference_files import write_references
-from miwake.indexer.station import StationFolder
-from miwake.indexer.store import ReferenceStore
-from miwake.indexer.store_schema import StationSchema
+from miwake.indexer.storage.generation import Contents
+from miwake.indexer.storage.installed_embedder import install_embedder
+from miwake.indexer.storage.reference_files import write_references
+from miwake.indexer.storage.schema import StationSchema
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

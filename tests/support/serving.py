@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 
 from miwake.indexer.build import build
 from miwake.indexer.splits import held_out_split
-from miwake.indexer.synthetic import generate
+from miwake.indexer.synthetic.generator import generate
 from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc, vector_pb2
 from support.embedders import linear_discriminants
 

@@ -12,10 +12,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from miwake.indexer.generation import open_generation, publish
-from miwake.indexer.station import CURRENT_FILE, StationFolder
-from miwake.indexer.store import ReferenceStore
-from miwake.indexer.store_schema import STORE_FILE
+from miwake.indexer.storage.generation import open_generation, publish
+from miwake.indexer.storage.schema import STORE_FILE
+from miwake.indexer.storage.station import CURRENT_FILE, StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 from support.references import make_records, vectors_of, writes_references
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["miwake.indexer.generation", "miwake.indexer.store", "pyarrow"])
+CONTEXT.set_forkserver_preload(["miwake.indexer.storage.generation", "miwake.indexer.storage.store", "pyarrow"])
 PER_BATCH = 50
 STEPS = ("mkdir", "rename", "replace", "fsync", "unlink")
 """What publishing does to the file system, by the name of the function in ``os``; and opening files to write."""

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.anchors import ANCHORS_FILE, class_mean_anchors
-from miwake.indexer.calibrate import Sample, calibrate
-from miwake.indexer.calibration import CALIBRATION_FILE, Calibration
 from miwake.indexer.canaries import CANARIES_FILE, make_canaries
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import EmbedderError, StoreError
-from miwake.indexer.files import to_json
-from miwake.indexer.generation import Contents, activate, build_generation
-from miwake.indexer.installed_embedder import install_embedder
 from miwake.indexer.live import to_unit_scale
 from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
-from miwake.indexer.reference_files import write_references
-from miwake.indexer.roles import calibration_rows
 from miwake.indexer.scale import FLATNESS
 from miwake.indexer.search import INDEX_FILE, build_flat
-from miwake.indexer.station import StationFolder, check_station_name
-from miwake.indexer.store import ReferenceStore
-from miwake.indexer.store_schema import STORE_FILE, StationSchema
+from miwake.indexer.storage.files import to_json
+from miwake.indexer.storage.generation import Contents, activate, build_generation
+from miwake.indexer.storage.installed_embedder import install_embedder
+from miwake.indexer.storage.reference_files import write_references
+from miwake.indexer.storage.schema import STORE_FILE, StationSchema
+from miwake.indexer.storage.station import StationFolder, check_station_name
+from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.verdict.calibrate import Sample, calibrate
+from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
+from miwake.indexer.verdict.roles import calibration_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.records import Records
-    from miwake.indexer.store_reading import Snapshot
+    from miwake.indexer.storage.reading import Snapshot
 
 Report = Callable[[str], None]
 """Is told of each step as it begins."""

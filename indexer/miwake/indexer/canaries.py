@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.files import read_npz, to_npz
+from miwake.indexer.storage.files import read_npz, to_npz
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import IndexerError
-from miwake.indexer.generation import open_generation
 from miwake.indexer.opening import open_index
-from miwake.indexer.station import StationFolder
-from miwake.indexer.store import ReferenceStore
+from miwake.indexer.storage.generation import open_generation
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

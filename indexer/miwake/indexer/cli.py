@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.build import Built
     from miwake.indexer.records import Records
-    from miwake.indexer.store_changes import Change
+    from miwake.indexer.storage.changes import Change
 
 app = typer.Typer(help="Build and look after the index of a station.", no_args_is_help=True, add_completion=False)
 
@@ -102,7 +102,7 @@ def rebuild(
     """Publish a generation of the latest references; a running server takes it over."""
     with _working():
         from miwake.indexer import build as building  # noqa: PLC0415
-        from miwake.indexer.station import StationFolder  # noqa: PLC0415
+        from miwake.indexer.storage.station import StationFolder  # noqa: PLC0415
 
         settings = _settings(candidates, voting)
         built = building.rebuild(
@@ -187,7 +187,7 @@ def add(
 ) -> None:
     """Add the records of DATA as references; a running server searches them within a second."""
     with _working():
-        from miwake.indexer.store import ReferenceStore  # noqa: PLC0415
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
 
         records = _training_rows(_read(data, reading), rows, as_training_does=False)
         with ReferenceStore.open(_station_path(store, station)) as references:
@@ -206,7 +206,7 @@ def relabel(
 ) -> None:
     """Give references another label; what they were stays in their history."""
     with _working():
-        from miwake.indexer.store import ReferenceStore  # noqa: PLC0415
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
 
         with ReferenceStore.open(_station_path(store, station)) as references:
             _show_change(references.relabel(ids, label, failure_mode, actor=_actor()), as_json=as_json)
@@ -216,7 +216,7 @@ def relabel(
 def remove(*, ids: Ids, store: Store, station: Station = "", as_json: AsJson = False) -> None:
     """Remove references; they stay readable at earlier revisions."""
     with _working():
-        from miwake.indexer.store import ReferenceStore  # noqa: PLC0415
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
 
         with ReferenceStore.open(_station_path(store, station)) as references:
             _show_change(references.remove(ids, actor=_actor()), as_json=as_json)
@@ -285,7 +285,7 @@ def _settings(candidates: int, voting: int) -> Any:  # a dataclass of a module t
 
 def _station_path(store: Path, station: str) -> Path:
     from miwake.indexer.errors import StationNotFoundError  # noqa: PLC0415
-    from miwake.indexer.station import list_stations  # noqa: PLC0415
+    from miwake.indexer.storage.station import list_stations  # noqa: PLC0415
 
     stations = list_stations(store)
     if not station and len(stations) == 1:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.anchors import Anchors
-    from miwake.indexer.calibration import Calibration
     from miwake.indexer.embedder import Embedder
-    from miwake.indexer.reference_files import ReferenceFiles
+    from miwake.indexer.storage.reference_files import ReferenceFiles
+    from miwake.indexer.verdict.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

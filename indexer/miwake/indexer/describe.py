@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from miwake.indexer.opening import open_index
-from miwake.indexer.station import StationFolder
-from miwake.indexer.store import ReferenceStore
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miwake.indexer.calibration import Calibration
     from miwake.indexer.index import InspectionIndex
+    from miwake.indexer.verdict.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, EmbedderError, InvalidVectorError
-from miwake.indexer.files import read_json, to_json, write_durably
 from miwake.indexer.scale import Scale
+from miwake.indexer.storage.files import read_json, to_json, write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path

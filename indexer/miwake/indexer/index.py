@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.answers import NeighbourBatch, VerdictBatch
-from miwake.indexer.calibrate import METHODS
 from miwake.indexer.errors import ArtifactCorruptError, InvalidVectorError
-from miwake.indexer.judge import decide, weigh
 from miwake.indexer.live import LiveReferences
 from miwake.indexer.overlay import make_overlay
-from miwake.indexer.votes import Classes
+from miwake.indexer.verdict.calibrate import METHODS
+from miwake.indexer.verdict.judge import decide, weigh
+from miwake.indexer.verdict.votes import Classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miwake.indexer.calibration import Calibration
     from miwake.indexer.contents import IndexContents
-    from miwake.indexer.judge import Weighed
     from miwake.indexer.overlay import Overlay
     from miwake.indexer.search import Candidates
-    from miwake.indexer.store_reading import Changes
+    from miwake.indexer.storage.reading import Changes
+    from miwake.indexer.verdict.calibration import Calibration
+    from miwake.indexer.verdict.judge import Weighed
 
 DEFAULT_NEIGHBOURS = 15
 

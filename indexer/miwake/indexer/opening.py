@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.anchors import read_anchors
-from miwake.indexer.calibration import CALIBRATION_FILE, Calibration
-from miwake.indexer.calibration import FORMAT_VERSION as CALIBRATION_VERSION
 from miwake.indexer.canaries import read_canaries
 from miwake.indexer.contents import IndexContents
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactCorruptError, StoreError
-from miwake.indexer.files import read_json
-from miwake.indexer.generation import activate, open_generation
 from miwake.indexer.index import InspectionIndex
-from miwake.indexer.reference_files import ReferenceFiles, map_array
 from miwake.indexer.search import INDEX_FILE, load_index
-from miwake.indexer.station import StationFolder
-from miwake.indexer.store import ReferenceStore
+from miwake.indexer.storage.files import read_json
+from miwake.indexer.storage.generation import activate, open_generation
+from miwake.indexer.storage.reference_files import ReferenceFiles, map_array
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
+from miwake.indexer.verdict.calibration import FORMAT_VERSION as CALIBRATION_VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.store_schema import StationSchema
+    from miwake.indexer.storage.schema import StationSchema
 
 EMBEDDINGS_FILE = "embeddings.npy"
 RAW_FILE = "raw.npy"

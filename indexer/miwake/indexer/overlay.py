@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.embedder import Embedder
-    from miwake.indexer.reference_files import ReferenceFiles
-    from miwake.indexer.store_reading import Changes, Snapshot
+    from miwake.indexer.storage.reading import Changes, Snapshot
+    from miwake.indexer.storage.reference_files import ReferenceFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

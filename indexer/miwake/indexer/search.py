@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.soart3_kernel import measures_all, measures_by_id
+from miwake.indexer.soart3.kernel import measures_all, measures_by_id
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from miwake.indexer.answers import NeighbourBatch
     from miwake.indexer.build import Built
-    from miwake.indexer.calibration import Calibration, Measured
     from miwake.indexer.describe import StationDescription
+    from miwake.indexer.verdict.calibration import Calibration, Measured
 
 
 def built_lines(built: Built) -> Iterator[str]:

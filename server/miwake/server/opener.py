@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from miwake.indexer.opening import follow, open_index
-from miwake.indexer.station import CURRENT_FILE, StationFolder, list_stations
-from miwake.indexer.store_schema import STORE_FILE
+from miwake.indexer.storage.schema import STORE_FILE
+from miwake.indexer.storage.station import CURRENT_FILE, StationFolder, list_stations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

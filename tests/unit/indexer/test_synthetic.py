@@ -8,7 +8,7 @@ import pytest
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import Records
 from miwake.indexer.scale import Scale
-from miwake.indexer.synthetic import generate
+from miwake.indexer.synthetic.generator import generate
 
 SOURCE_LABELS = {0, 11, 13, 21, 23, 31, 32, 33, 42, 61, 62, 63, 71, 72, 73, 81, 82, 91, 92}
 

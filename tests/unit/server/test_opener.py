@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError
-from miwake.indexer.generation import publish
-from miwake.indexer.station import StationFolder
+from miwake.indexer.storage.generation import publish
+from miwake.indexer.storage.station import StationFolder
 from miwake.server.opener import StoreOpener
 from support.references import make_station, writes_references
 

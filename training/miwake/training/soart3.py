@@ -1,4 +1,4 @@
-"""SOART3 in torch: batched and differentiable, the twin of ``miwake.indexer.soart3`` for losses."""
+"""SOART3 in torch: batched and differentiable, the twin of ``miwake.indexer.soart3.plain`` for losses."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from miwake.indexer.soart3 import P_ETA, P_GAMMA, REGULARISER, check_powers
+from miwake.indexer.soart3.plain import P_ETA, P_GAMMA, REGULARISER, check_powers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorMeasures:
-    """How well each of M references explains each of Q queries; what they mean: ``miwake.indexer.soart3.Measures``.
+    """How well each of M references explains each of Q queries, as ``miwake.indexer.soart3.plain.Measures`` says it.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import DEFAULT_HEAT_MAP_SHAPE
 from miwake.indexer.sources.raw import RawTable
-from miwake.indexer.synthetic import DEFAULT_PARTS, generate
+from miwake.indexer.synthetic.generator import DEFAULT_PARTS, generate
 
 if TYPE_CHECKING:
     from miwake.indexer.sources.settings import ReadSettings

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.files import write_durably
+from miwake.indexer.storage.files import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path

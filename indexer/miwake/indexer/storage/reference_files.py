@@ -1,0 +1,154 @@
+"""The references of a generation as files that open at once, whatever their number: memory-mapped, never copied.
+
+``references.arrow`` holds everything but the vectors; ``vectors.npy`` the inspection vectors in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from miwake.indexer.storage.reading import Snapshot
+
+REFERENCES_FILE = "references.arrow"
+VECTORS_FILE = "vectors.npy"
+FORMAT_VERSION = 1
+_VERSION_KEY = b"format_version"
+_REPEATING = {
+    "failure_mode": "failure_modes",
+    "part": "parts",
+    "group": "groups",
+    "split": "splits",
+    "source": "sources",
+}
+_UNIQUE = {"id": "ids", "time": "times", "row_hash": "row_hashes"}
+
+
+def write_references(folder: Path, snapshot: Snapshot) -> None:
+    """Write ``references.arrow`` and ``vectors.npy``; whoever publishes the folder makes them durable."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy; only builders and servers of an index pay for it
+
+    columns = {"label": pa.array(snapshot.labels, type=pa.int32())}
+    for name, attribute in _UNIQUE.items():
+        columns[name] = pa.array(getattr(snapshot, attribute), type=pa.large_utf8())
+    for name, attribute in _REPEATING.items():
+        columns[name] = pa.array(getattr(snapshot, attribute), type=pa.large_utf8()).dictionary_encode()
+    batch = pa.record_batch(columns).replace_schema_metadata({_VERSION_KEY: str(FORMAT_VERSION).encode()})
+    with pa.OSFile(str(folder / REFERENCES_FILE), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+        writer.write_batch(batch)
+    np.save(folder / VECTORS_FILE, snapshot.vectors, allow_pickle=False)
+
+
+def map_array(path: Path, dtype: DTypeLike, n_dimensions: int) -> NDArray[Any]:
+    """Return the array in an NPY file, memory-mapped and read-only.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If the file holds no array of that type and number of dimensions.
+    """
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        message = f"{path}: cannot be read: {error}"
+        raise ArtifactCorruptError(message) from error
+    if array.dtype != np.dtype(dtype) or array.ndim != n_dimensions:
+        message = f"{path}: {array.dtype} with {array.ndim} dimensions, expected {np.dtype(dtype)} with {n_dimensions}"
+        raise ArtifactCorruptError(message)
+    return array
+
+
+class ReferenceFiles:
+    """The references of a verified generation.
+
+    Attributes
+    ----------
+    labels : (N,) int32
+    vectors : (N, V) float32
+        Both memory-mapped and read-only.
+    """
+
+    def __init__(self, batch: Any, vectors: NDArray[np.float32]) -> None:
+        self._batch = batch
+        self.labels: NDArray[np.int32] = batch.column("label").to_numpy(zero_copy_only=True)
+        self.vectors = vectors
+
+    @classmethod
+    def open(cls, folder: Path) -> ReferenceFiles:
+        """Open the files in ``folder``, whose hashes have been checked.
+
+        Raises
+        ------
+        ArtifactVersionError
+            If ``references.arrow`` has another format version.
+        ArtifactCorruptError
+            If a file cannot be read, or they disagree on N.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        path = folder / REFERENCES_FILE
+        try:
+            # All references are one batch, so that every column is one piece of the mapped file.
+            batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            message = f"{path}: cannot be read: {error}"
+            raise ArtifactCorruptError(message) from error
+        version = (batch.schema.metadata or {}).get(_VERSION_KEY, b"").decode()
+        if version != str(FORMAT_VERSION):
+            message = f"{path}: format version {version or None}, this release reads {FORMAT_VERSION}"
+            raise ArtifactVersionError(message)
+        vectors = map_array(folder / VECTORS_FILE, np.float32, 2)
+        if batch.num_rows != len(vectors):
+            message = f"{path}: {batch.num_rows} references, {VECTORS_FILE} has {len(vectors)}"
+            raise ArtifactCorruptError(message)
+        return cls(batch, vectors)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def ids(self, positions: NDArray[np.int64]) -> tuple[str, ...]:
+        """Return the ids of the references at the given positions, any shape, flattened."""
+        return self.texts("id", positions)
+
+    def failure_modes(self, positions: NDArray[np.int64]) -> tuple[str, ...]:
+        """Return the failure modes of the references at the given positions, any shape, flattened."""
+        return self.texts("failure_mode", positions)
+
+    def positions_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the positions of the references with the given ids, ascending; ids that are not there have none."""
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        if not ids:
+            return np.empty(0, dtype=np.int64)
+        wanted = pa.array(ids, type=pa.large_utf8())
+        return np.flatnonzero(pc.is_in(self._batch.column("id"), value_set=wanted).to_numpy(zero_copy_only=False))
+
+    def texts(self, column: str, positions: NDArray[np.int64]) -> tuple[str, ...]:
+        """Return a text column (id, time, row_hash, failure_mode, part, group, split, source) at the given positions.
+
+        Raises
+        ------
+        IndexError
+            If a position is not in 0 … N - 1.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        return tuple(self._batch.column(column).take(pa.array(np.ravel(positions), type=pa.int64())).to_pylist())
+
+    def codes(self, column: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+        """Return a repeating column (failure_mode, part, group, split, source) as (N,) int32 codes and their texts.
+
+        The text of reference n is ``texts[codes[n]]``; equal texts have equal codes.
+        """
+        values = self._batch.column(column)
+        return values.indices.to_numpy(zero_copy_only=True), tuple(values.dictionary.to_pylist())

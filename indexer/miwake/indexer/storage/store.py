@@ -1,0 +1,242 @@
+"""The references of a station: the only truth, one SQLite database, every change a revision that stays readable."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from miwake.indexer.errors import StationNotFoundError, StoreError
+from miwake.indexer.storage.changes import Change, Writer, check_label, check_records, check_text
+from miwake.indexer.storage.check import check_store
+from miwake.indexer.storage.connection import BUSY_TIMEOUT_S, connect, own_errors, transaction
+from miwake.indexer.storage.files import fsync_folder
+from miwake.indexer.storage.reading import (
+    Changes,
+    HistoryEntry,
+    Snapshot,
+    collect,
+    read_batches,
+    read_changes,
+    read_history,
+    read_revision,
+)
+from miwake.indexer.storage.schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
+from miwake.indexer.storage.station import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from miwake.indexer.records import Records
+    from miwake.indexer.storage.connection import PatientConnection
+
+BATCH = 2_048
+"""References read in one transaction: 11 MB of vectors of 1,404 values, and a writer waits for no more than that."""
+
+
+class ReferenceStore:
+    """One connection to the store of a station, used by one thread; several processes may hold one each.
+
+    Every method may raise ``StoreBusyError`` (another process kept the file locked for longer than the timeout),
+    ``StoreError`` (the disk is full or failing) and ``ArtifactCorruptError`` (the file is damaged); then nothing
+    has changed.
+    """
+
+    def __init__(self, connection: PatientConnection, path: Path, schema: StationSchema) -> None:
+        self._connection = connection
+        self.path = path
+        self.schema = schema
+
+    @classmethod
+    def create(cls, folder: Path, *, schema: StationSchema, busy_timeout_s: float = BUSY_TIMEOUT_S) -> ReferenceStore:
+        """Create the store of the station in ``folder``, durably, and open it.
+
+        Raises
+        ------
+        StoreError
+            If there is one already, or the folder cannot be created.
+        """
+        make_folder(folder)
+        path = folder / STORE_FILE
+        with _connected(path, create=True, busy_timeout_s=busy_timeout_s) as connection, transaction(connection):
+            if not is_empty(connection):
+                message = f"{path}: exists already"
+                raise StoreError(message)
+            create_tables(connection, schema)
+        fsync_folder(folder)
+        return cls(connection, path, schema)
+
+    @classmethod
+    def open(cls, folder: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> ReferenceStore:
+        """Open the store of the station in ``folder``.
+
+        Raises
+        ------
+        StationNotFoundError
+            If there is none.
+        ArtifactVersionError
+            If it has another format version.
+        """
+        path = folder / STORE_FILE
+        if not path.is_file():
+            message = f"{folder}: no station here ({STORE_FILE} is missing)"
+            raise StationNotFoundError(message)
+        with _connected(path, create=False, busy_timeout_s=busy_timeout_s) as connection:
+            if is_empty(connection):
+                message = f"{folder}: no station here ({STORE_FILE} is empty: its creation was cut short)"
+                raise StationNotFoundError(message)
+            return cls(connection, path, read_schema(connection, path))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def revision(self) -> int:
+        """The latest revision; 0 in a store that was never changed."""
+        with own_errors(self.path):
+            return read_revision(self._connection, self.path).revision
+
+    @property
+    def n_references(self) -> int:
+        """N at the latest revision."""
+        with own_errors(self.path):
+            return read_revision(self._connection, self.path).n_references
+
+    def add(self, records: Records, *, actor: str) -> Change:
+        """Add all records in one transaction, or none of them.
+
+        A record whose id is there already with the same vector, label and failure mode changes nothing; an id that
+        was removed may be added again. Where nothing is new there is no new revision.
+
+        Parameters
+        ----------
+        records : Records
+            N records of the station's shape and scale.
+        actor : text
+            Who adds them, for the history.
+
+        Raises
+        ------
+        DataError
+            If a record cannot be a reference: wrong shape or scale, no id, an id that occurs twice.
+        ReferenceConflictError
+            If an id stands for another vector, label or failure mode already.
+        """
+        check_text(actor, "the actor")
+        contents = check_records(records, self.schema)
+        with self._writer(actor) as writer:
+            return writer.add(records, contents)
+
+    def relabel(self, ids: Sequence[str], label: int, failure_mode: str, *, actor: str) -> Change:
+        """Give references another label and failure mode; what they were stays in their history.
+
+        Raises
+        ------
+        StoreError
+            If an id is not there.
+        DataError
+            If the label is no 32-bit integer.
+        """
+        check_text(actor, "the actor")
+        check_label(label, failure_mode)
+        with self._writer(actor) as writer:
+            return writer.relabel(ids, label, failure_mode)
+
+    def remove(self, ids: Sequence[str], *, actor: str) -> Change:
+        """Remove references; they stay readable at earlier revisions.
+
+        Raises
+        ------
+        StoreError
+            If an id is not there.
+        """
+        check_text(actor, "the actor")
+        with self._writer(actor) as writer:
+            return writer.remove(ids)
+
+    def batches(self, revision: int | None = None, *, size: int = BATCH) -> Iterator[Snapshot]:
+        """Yield the references of a revision in their order, at most ``size`` at a time, verified.
+
+        Each batch is one short transaction. A revision never changes, so that batches fit together whatever others
+        write meanwhile.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path):
+            yield from read_batches(self._connection, self.path, self.schema, revision, size)
+
+    def snapshot(self, revision: int | None = None) -> Snapshot:
+        """Return all references of a revision (None: the latest) in the order in which their ids were added.
+
+        The order of a revision never changes. Relabelling keeps a reference's place; an id that was removed and
+        added again stands at the end.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path):
+            wanted = read_revision(self._connection, self.path, revision)
+            batches = read_batches(self._connection, self.path, self.schema, wanted.revision, BATCH)
+            return collect(batches, wanted, self.schema)
+
+    def changes(self, since: int) -> Changes:
+        """Return what became of the references of revision ``since`` by the latest one.
+
+        Its cost grows with what has changed, not with what is there.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
+            return read_changes(self._connection, self.path, self.schema, since)
+
+    def history(self, reference_id: str) -> list[HistoryEntry]:
+        """Return everything that happened to an id, oldest first; empty if it was never there."""
+        with own_errors(self.path):
+            return read_history(self._connection, self.path, reference_id)
+
+    def check(self) -> None:
+        """Check the whole file, history included; writers wait meanwhile.
+
+        Raises
+        ------
+        ArtifactCorruptError
+            Naming the first thing that is not as it was written.
+        """
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
+            check_store(self._connection, self.path)
+
+    @contextmanager
+    def _writer(self, actor: str) -> Iterator[Writer]:
+        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        with own_errors(self.path), transaction(self._connection):
+            yield Writer(self._connection, self.path, actor=actor, at=at)
+
+
+@contextmanager
+def _connected(path: Path, *, create: bool, busy_timeout_s: float) -> Iterator[PatientConnection]:
+    with own_errors(path):
+        connection = connect(path, create=create, busy_timeout_s=busy_timeout_s)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise

@@ -1,0 +1,151 @@
+"""What an index knows about itself: mix, vote, probabilities and thresholds, as stored in ``calibration.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from miwake.indexer.verdict.match import MatchHistogram, MatchMix
+from miwake.indexer.verdict.probability import ProbabilityModel
+
+CALIBRATION_FILE = "calibration.json"
+FORMAT_VERSION = 1
+
+Space = Literal["embedding", "raw"]
+MethodName = Literal["nearest_anchor", "vote", "soart3_vote"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankSettings:
+    """How SOART3 re-ranks.
+
+    Attributes
+    ----------
+    space : 'embedding' or 'raw'
+        Raw maps are compared on a scale of 0 … 1.
+    p_eta, p_gamma : int
+        Powers of the norms behind eta and gamma, 1 … 8.
+    n_candidates : int
+        M, how many references FAISS proposes.
+    """
+
+    space: Space = "embedding"
+    p_eta: int = 2
+    p_gamma: int = 6
+    n_candidates: int = 100
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.p_eta <= 8 and 1 <= self.p_gamma <= 8):
+            message = f"p_eta {self.p_eta}, p_gamma {self.p_gamma}: expected 1 … 8"
+            raise ValueError(message)
+        if self.n_candidates < 1:
+            message = f"n_candidates {self.n_candidates}: expected at least 1"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteSettings:
+    """Who votes.
+
+    Attributes
+    ----------
+    n_voting : int
+        How many references vote, whatever number is returned.
+    bandwidth : float
+        Euclidean distance over which the weight of a vote falls by a factor of e.
+    """
+
+    n_voting: int = 15
+    bandwidth: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdSet:
+    """The bounds behind a decision.
+
+    Attributes
+    ----------
+    name : text
+        Told with every verdict.
+    pass_at_most : float
+        A part passes if its label is a pass label and its reject probability is at most this.
+    reject_at_least : float
+        A part is rejected if its label is not a pass label and its reject probability is at least this.
+    sure_at_least : float
+        Where all classes are on one side: the probability of the label below which the answer is REVIEW.
+    novelty_at_most : float
+        Mean distance to the nearest references beyond which the answer is UNKNOWN.
+    novelty_false_alarms : float
+        Share of calibration rows beyond ``novelty_at_most``.
+    """
+
+    name: str
+    pass_at_most: float
+    reject_at_least: float
+    sure_at_least: float
+    novelty_at_most: float
+    novelty_false_alarms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one way to a label reached on calibration parts, cross-fitted.
+
+    Attributes
+    ----------
+    accuracy, balanced_accuracy : float
+    escape_rate, overkill_rate : float or None
+        None without pass labels, or without rejects or passes among the rows.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    escape_rate: float | None
+    overkill_rate: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """On what a calibration rests.
+
+    Attributes
+    ----------
+    n_rows, n_parts : int
+        Of the calibration queries.
+    n_references : int
+        Fit references they were compared with.
+    n_not_covered : int
+        Calibration rows left out because no fit reference bears their label.
+    methods : mapping of method name to Measured
+        ``vote`` is without SOART3, ``soart3_vote`` with it.
+    rerank_accuracy : mapping
+        Accuracy of the SOART3 vote in each space and with each pair of powers tried, such as ``embedding 2/6``.
+    calibration_error : float
+        Expected calibration error of the label's probability, cross-fitted, 15 bins.
+    histogram : MatchHistogram
+        Match distances of the pairs the mix was fitted on.
+    """
+
+    n_rows: int
+    n_parts: int
+    n_references: int
+    n_not_covered: int
+    methods: dict[MethodName, Measured]
+    rerank_accuracy: dict[str, float]
+    calibration_error: float
+    histogram: MatchHistogram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Everything fitted on calibration parts."""
+
+    rerank: RerankSettings
+    mix: MatchMix
+    vote: VoteSettings
+    probability: ProbabilityModel
+    method: MethodName
+    n_novelty: int
+    thresholds: ThresholdSet
+    evidence: Evidence
+    format_version: int = FORMAT_VERSION

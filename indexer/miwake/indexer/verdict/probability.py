@@ -1,0 +1,138 @@
+"""Calibrated probabilities: a logit of the votes and the anchor distances, fitted on calibration parts.
+
+First *reject or pass*, then the class within each. No weight can be negative, so more evidence for a reject never
+lowers its probability; and what is added as a new reject class can only raise it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, logsumexp
+
+from miwake.indexer.verdict.votes import log_odds, log_share
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from miwake.indexer.verdict.votes import Ballot, Classes
+
+RIDGE = 1e-3
+"""Penalty on the weights: keeps them finite where the calibration parts are told apart without an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbabilityModel:
+    """The fitted weights, none negative: of the vote, the SOART3 vote, and the anchor distances.
+
+    Attributes
+    ----------
+    class_weights : three floats
+        Of the logarithms of both votes' shares and of minus the anchor distance: which class.
+    side_weights : three floats
+        Of the log odds of *reject* in both votes, and of how much nearer the nearest reject anchor is than the nearest
+        pass anchor: which side.
+    side_bias : float
+    """
+
+    class_weights: tuple[float, float, float]
+    side_weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    side_bias: float = 0.0
+
+    def reject_probabilities(self, features: Features) -> NDArray[np.float64]:
+        """Return the probability that each query is a reject, (Q,); only where there are sides."""
+        return np.asarray(expit(features.sides @ np.asarray(self.side_weights) + self.side_bias))
+
+    def class_probabilities(self, features: Features, classes: Classes) -> NDArray[np.float64]:
+        """Return the probability of each class for each query, (Q, C); rows sum to 1."""
+        logits: NDArray[np.float64] = features.by_class @ np.asarray(self.class_weights)
+        if not classes.has_sides:
+            return _softmax(logits)
+        reject = self.reject_probabilities(features)
+        probabilities = np.empty_like(logits)
+        for side, share in ((classes.passes, 1 - reject), (~classes.passes, reject)):
+            probabilities[:, side] = _softmax(logits[:, side]) * share[:, None]
+        return probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the model weighs.
+
+    Attributes
+    ----------
+    by_class : (Q, C, 3) float64
+    sides : (Q, 3) float64
+        Zeros where all classes are on one side.
+    """
+
+    by_class: NDArray[np.float64]
+    sides: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.intp]) -> Features:
+        """Return the features of some queries."""
+        return Features(self.by_class[rows], self.sides[rows])
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(logits - logsumexp(logits, axis=1, keepdims=True)))
+
+
+def features_of(vote: Ballot, soart3_vote: Ballot, anchor_distances: NDArray[np.float32], classes: Classes) -> Features:
+    """Return the features of Q queries from both ballots and the (Q, C) distances to the class anchors."""
+    by_class = np.stack([log_share(vote.shares), log_share(soart3_vote.shares), -anchor_distances], axis=2)
+    sides = np.zeros((len(anchor_distances), 3))
+    if classes.has_sides:
+        sides[:, 0] = log_odds(vote.reject_share)
+        sides[:, 1] = log_odds(soart3_vote.reject_share)
+        nearest_pass = anchor_distances[:, classes.passes].min(axis=1)
+        sides[:, 2] = nearest_pass - anchor_distances[:, ~classes.passes].min(axis=1)
+    return Features(by_class, sides)
+
+
+def fit_probabilities(features: Features, truth: NDArray[np.intp], classes: Classes) -> ProbabilityModel:
+    """Fit the model by penalised maximum likelihood on Q queries whose true class columns are ``truth``."""
+    allowed = np.ones((len(truth), len(classes.labels)), dtype=bool)
+    if classes.has_sides:
+        allowed = np.where(classes.passes[truth][:, None], classes.passes, ~classes.passes)
+    class_weights = _fit_classes(features.by_class, truth, allowed)
+    if not classes.has_sides:
+        return ProbabilityModel(class_weights=class_weights)
+    side_weights, side_bias = _fit_sides(features.sides, ~classes.passes[truth])
+    return ProbabilityModel(class_weights=class_weights, side_weights=side_weights, side_bias=side_bias)
+
+
+def _fit_classes(
+    by_class: NDArray[np.float64], truth: NDArray[np.intp], allowed: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    rows = np.arange(len(truth))
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logits = np.where(allowed, by_class @ weights, -np.inf)
+        log_probabilities = logits - logsumexp(logits, axis=1, keepdims=True)
+        expected = np.einsum("qc,qcf->qf", np.exp(log_probabilities), by_class)
+        slope = (expected - by_class[rows, truth]).mean(axis=0) + 2 * RIDGE * weights
+        return float(-log_probabilities[rows, truth].mean() + RIDGE * weights @ weights), slope
+
+    found = minimize(loss, np.ones(3), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 3)
+    first, second, third = (float(weight) for weight in found.x)
+    return first, second, third
+
+
+def _fit_sides(sides: NDArray[np.float64], is_reject: NDArray[np.bool_]) -> tuple[tuple[float, float, float], float]:
+    sign = np.where(is_reject, 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = sign * (sides @ weights[:3] + weights[3])
+        error = -sign * expit(-margin) / len(sign)
+        slope = np.append(sides.T @ error + 2 * RIDGE * weights[:3], error.sum())
+        return float(-log_expit(margin).mean() + RIDGE * weights[:3] @ weights[:3]), slope
+
+    start = np.array([0.5, 0.5, 1.0, 0.0])
+    bounds = [(0, None), (0, None), (0, None), (None, None)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    first, second, third, bias = (float(weight) for weight in found.x)
+    return (first, second, third), bias
