@@ -238,6 +238,24 @@ def rollback(
 
 
 @app.command()
+def backup(
+    *,
+    store: Store,
+    station: Station = "",
+    to: Annotated[Path, typer.Option(help="Folder that receives the station; a store of its own.")],
+) -> None:
+    """Copy a station whole, history included, while others use it."""
+    with _working():
+        from miwake.indexer.opening import open_live  # noqa: PLC0415
+        from miwake.indexer.storage.backup import backup as copy_station  # noqa: PLC0415
+        from miwake.indexer.storage.station import StationFolder  # noqa: PLC0415
+
+        copy = copy_station(StationFolder(_station_path(store, station)), to)
+        index = open_live(copy.path)
+        print(f"{copy.path}: {index.generation}, {index.n_references} references at revision {index.revision}")
+
+
+@app.command()
 def check(*, store: Store, station: Station = "", as_json: AsJson = False) -> None:
     """Check every row, vector and file of a station; status 1 where something is not as it was written."""
     with _working():

@@ -96,7 +96,7 @@ def publish(station: StationFolder, write: Callable[[Path], Contents]) -> Manife
 
 def build_generation(station: StationFolder, write: Callable[[Path], Contents]) -> Manifest:
     """Build a generation without making it current; see ``publish``."""
-    with station.lock(), _system_errors():
+    with station.lock(), system_errors():
         make_folder(station.generations_path)
         generation = _next_generation(station)
         _remove_unfinished(station)
@@ -130,7 +130,7 @@ def activate(station: StationFolder, generation: str, *, follows: bool = True) -
     ArtifactCorruptError, ArtifactVersionError
         If it cannot be served; what is current stays so.
     """
-    with station.lock(), _system_errors():
+    with station.lock(), system_errors():
         folder = _existing(station, generation)
         verify(folder)
         manifest_sha256 = sha256_of(folder / MANIFEST_FILE)
@@ -252,7 +252,8 @@ def _remove_unfinished(station: StationFolder) -> None:
 
 
 @contextmanager
-def _system_errors() -> Iterator[None]:
+def system_errors() -> Iterator[None]:
+    """Turn what the system refuses, such as room on the disk, into a ``StoreError`` that names the file."""
     try:
         yield
     except OSError as error:

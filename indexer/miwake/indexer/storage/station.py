@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LOCK_FILE = "LOCK"
 CURRENT_FILE = "CURRENT"
 CURRENT_FORMAT_VERSION = 1
+UNFINISHED = ".part"
+"""How the folder of a copy ends that is not whole yet."""
+
 STATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GENERATION_NAME = re.compile(r"g(\d{6,})")
 
@@ -85,7 +88,7 @@ def list_stations(store: Path) -> list[str]:
     if not store.is_dir():
         return []
     names = (one.name for one in store.iterdir() if (one / STORE_FILE).is_file())
-    return sorted(name for name in names if STATION_NAME.fullmatch(name))
+    return sorted(name for name in names if STATION_NAME.fullmatch(name) and not name.endswith(UNFINISHED))
 
 
 class StationFolder:

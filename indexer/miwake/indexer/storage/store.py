@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -212,6 +214,13 @@ class ReferenceStore:
         """Return everything that happened to an id, oldest first; empty if it was never there."""
         with own_errors(self.path):
             return read_history(self._connection, self.path, reference_id)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the database as it is at one moment to a new file, durably; writers wait meanwhile, readers do not."""
+        with own_errors(path), closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
     def check(self) -> None:
         """Check the whole file, history included; writers wait meanwhile.
