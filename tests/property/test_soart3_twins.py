@@ -50,6 +50,10 @@ def assert_near(found: NDArray[np.floating], expected: NDArray[np.float64], erro
     assert (np.abs(found - expected) / np.maximum(1, np.abs(expected))).max() <= error
 
 
+def unit_norm(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
 @given(batches(), powers)
 @settings(deadline=None)
 def test_the_kernel_agrees_with_the_definition(batch: Batch, powers: tuple[int, int]) -> None:
@@ -130,9 +134,7 @@ def test_the_order_of_the_references_changes_nothing(batch: Batch, seed: int, po
 @given(batches())
 @settings(deadline=None)
 def test_on_unit_norm_beta_is_the_cosine_and_eta_follows_from_it(batch: Batch) -> None:
-    queries, references = (
-        (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64) for vectors in batch
-    )
+    queries, references = (unit_norm(vectors.astype(np.float64)) for vectors in batch)
 
     found = soart3.measures(queries, np.stack([references] * len(queries)))
 

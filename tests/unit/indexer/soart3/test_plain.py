@@ -73,3 +73,20 @@ def test_a_query_that_is_no_batch_is_refused() -> None:
 def test_other_powers_are_refused(p_eta: float, p_gamma: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         measures(np.ones((1, 2)), np.ones((1, 1, 2)), p_eta=p_eta, p_gamma=p_gamma)  # type: ignore[arg-type]
+
+
+def test_gamma_depends_on_the_unit() -> None:
+    even = np.ones((1, 16))  # m = 4 and v = 16^(1/6): their ratio is the same in every unit
+
+    gammas = [measures(unit * even, np.zeros((1, 1, 16))).gamma.item() for unit in (1e-3, 1.0, 1e3)]
+
+    assert gammas == pytest.approx([0.0024, 0.6588, 0.9238], abs=1e-4)
+
+
+def test_beta_reads_the_gain_of_a_noisy_map() -> None:
+    random = np.random.default_rng(0)
+    reference = random.random(36 * 39)
+    query = 0.8 * reference + random.normal(scale=0.02, size=36 * 39)
+
+    # The noise of beta is that of a cell over |x|: 0.02 / 21.9.
+    assert measures([query], [[reference]]).beta.item() == pytest.approx(0.8, abs=4 * 0.02 / 21.9)
