@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
@@ -46,6 +47,7 @@ def fit(
     reading: ReadSettings,
 ) -> None:
     """Fit an embedder to the training rows of DATA and write it to a folder."""
+    _wait_without_spinning()
     with _errors_as_one_line():
         from miwake.training import presets, run  # noqa: PLC0415
         from miwake.training.progress import shown_on  # noqa: PLC0415
@@ -96,6 +98,15 @@ def presets() -> None:
     from miwake.training.tables import preset_table  # noqa: PLC0415
 
     Console().print(preset_table(PRESETS.values(), DEFAULT_PRESET))
+
+
+def _wait_without_spinning() -> None:
+    """Let PyTorch's threads sleep while they wait for each other; it is read when PyTorch is loaded.
+
+    They spin by default, which on a busy machine keeps the one they wait for from running: 27 times slower, measured
+    with two threads on two cores at a load of 7.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager
