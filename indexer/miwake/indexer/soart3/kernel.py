@@ -32,7 +32,7 @@ class MeasuresF32:
     beta, eta, gamma : (Q, M) float32
         As in ``miwake.indexer.soart3.plain``.
     distance : (Q, M) float32
-        Euclidean, from the differences y - x themselves: exactly 0 from a vector to itself.
+        Euclidean, from residuals (docs/soart3.md, equation 6): exactly 0 from a vector to itself.
     """
 
     beta: NDArray[np.float32]
@@ -78,7 +78,7 @@ def measures_by_id(
         raise InvalidVectorError(expected=f"({len(y)}, M) ids", actual=ids.shape)
     rows = _plain(ids, np.int64)
     out = np.empty((4, *rows.shape), dtype=np.float32)
-    refused = _compiled().by_id(y, x, rows, (p_eta, p_gamma), out)
+    refused = _compiled().by_id(y, x, rows, (int(p_eta), int(p_gamma)), out)
     if refused >= 0:
         query, candidate = divmod(refused, rows.shape[1])
         message = f"ids[{query}, {candidate}] = {rows[query, candidate]}: expected -1 or a row in 0 … {len(x) - 1}"
@@ -113,7 +113,7 @@ def measures_all(
     check_powers(p_eta, p_gamma)
     y, x = _checked(queries, references)
     out = np.empty((4, len(y), len(x)), dtype=np.float32)
-    _compiled().all(y, x, (p_eta, p_gamma), out)
+    _compiled().all(y, x, (int(p_eta), int(p_gamma)), out)
     return MeasuresF32(beta=out[0], eta=out[1], gamma=out[2], distance=out[3])
 
 
