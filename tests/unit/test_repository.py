@@ -96,6 +96,14 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     assert [link for link in links if link and not (ROOT / document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_modules_named_in_documents_are_there(document: Path) -> None:
+    named = set(re.findall(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py)`", (ROOT / document).read_text(encoding="utf-8")))
+    modules = [path.as_posix() for path in texts() if path.suffix == ".py"] + ["no/miwake/__init__.py"]
+
+    assert [name for name in sorted(named) if not any(module.endswith(f"/{name}") for module in modules)] == []
+
+
 @pytest.mark.parametrize("document", sorted((ROOT / "docs" / "adr").glob("*.md")), ids=lambda path: path.name)
 def test_every_decision_has_context_decision_and_consequences(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
