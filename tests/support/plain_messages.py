@@ -1,0 +1,53 @@
+"""The slow twin of ``miwake.server.columns``: verdicts as messages, each built from its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from miwake.inspection.v1 import answer_pb2
+
+if TYPE_CHECKING:
+    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+
+METHODS = (
+    answer_pb2.LABEL_METHOD_NEAREST_ANCHOR,
+    answer_pb2.LABEL_METHOD_VOTE,
+    answer_pb2.LABEL_METHOD_SOART3_VOTE,
+)
+
+
+def plain_verdict(batch: VerdictBatch, row: int) -> answer_pb2.Verdict:
+    """Return the verdict on one query."""
+    rejects = batch.reject_probabilities
+    return answer_pb2.Verdict(
+        label=int(batch.labels[row]),
+        failure_mode=batch.failure_modes[row],
+        decision=answer_pb2.Decision.ValueType(int(batch.decisions[row])),
+        probability=float(batch.probabilities[row]),
+        reject_probability=None if rejects is None else float(rejects[row]),
+        margin=float(batch.margins[row]),
+        novelty=float(batch.novelty[row]),
+        method=METHODS[batch.method - 1],
+        method_labels=[
+            answer_pb2.MethodLabel(method=method, label=int(label))
+            for method, label in zip(METHODS, batch.method_labels[row], strict=True)
+        ],
+        anchors=answer_pb2.AnchorDistances(
+            labels=batch.anchor_labels[row].tolist(), distances=batch.anchor_distances[row].tolist()
+        ),
+        neighbours=plain_neighbours(batch.neighbours, row),
+    )
+
+
+def plain_neighbours(batch: NeighbourBatch, row: int) -> answer_pb2.Neighbours:
+    """Return the neighbours of one query."""
+    return answer_pb2.Neighbours(
+        reference_ids=batch.ids[row],
+        labels=batch.labels[row].tolist(),
+        failure_modes=batch.failure_modes[row],
+        distances=batch.distances[row].tolist(),
+        betas=batch.beta[row].tolist(),
+        etas=batch.eta[row].tolist(),
+        gammas=batch.gamma[row].tolist(),
+        match_distances=batch.match_distances[row].tolist(),
+    )
