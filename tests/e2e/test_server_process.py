@@ -101,6 +101,7 @@ def test_a_second_server_on_the_same_port_is_refused(small_station: SmallStation
     assert last_line(ended.stderr) == (
         f"miwake-serve: 127.0.0.1:{port}: cannot be listened on: is another server running there?"
     )
+    assert all(line.startswith(("{", "miwake-serve: ")) for line in ended.stderr.splitlines())
     with connected(server.address) as stub:
         assert list(stub.Inspect(requests_of(packed(small_station.queries[:1]), size=1), timeout=60))
 

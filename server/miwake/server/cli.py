@@ -14,8 +14,15 @@ import typer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""One thread for each library's own pool: there is one compute thread, and pools beside it only cost."""
+ENVIRONMENT = {
+    # One thread for each library's own pool: there is one compute thread, and pools beside it only cost.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # What gRPC's core has to say of its own is no JSON, and what matters of it reaches us as an error.
+    "GRPC_VERBOSITY": "NONE",
+}
+"""What the libraries read when they are imported, unless it is set already."""
 
 
 @app.command()
@@ -49,8 +56,8 @@ def serve(
     flags = dict(locals())
     del flags["config"]
     flags["stations"] = flags.pop("station") or None
-    for name in THREAD_SETTINGS:
-        os.environ.setdefault(name, "1")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     _serve(flags, config)
 
 

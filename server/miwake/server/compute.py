@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -36,61 +37,75 @@ def answer(jobs: Sequence[Job]) -> list[Answered]:
     What the index's scale refuses is not asked. Where the index fails on the batch, every vector is asked alone, and
     only those that it still fails on have no answer.
     """
-    vectors = jobs[0].items.vectors if len(jobs) == 1 else np.concatenate([job.items.vectors for job in jobs])
-    if not len(vectors):
-        return [Answered(job.items, job.items.failures, ()) for job in jobs]
-    refusals = jobs[0].index.scale.refusals(vectors)
-    if refusals.any():
-        return _answer_the_rest(jobs, vectors, refusals)
-    return _answer_all(jobs, vectors, [job.items.failures for job in jobs])
-
-
-def _answer_the_rest(jobs: Sequence[Job], vectors: NDArray[np.float32], refusals: NDArray[np.int8]) -> list[Answered]:
-    """Name what is refused, and answer what is not."""
-    codes = iter(refusals.tolist())
-    failures = [_with_refusals(job, list(islice(codes, len(job.items.vectors)))) for job in jobs]
-    return _answer_all(jobs, vectors[refusals == Refusal.NONE], failures)
-
-
-def _with_refusals(job: Job, codes: Sequence[int]) -> Mapping[int, ItemFailure]:
-    refused = {
-        position: ItemFailure(FAULTS[code], job.index.scale.explain(code, vector))
-        for position, code, vector in zip(_positions(job.items), codes, job.items.vectors, strict=True)
-        if code != Refusal.NONE
-    }
-    return {**job.items.failures, **refused}
-
-
-def _answer_all(
-    jobs: Sequence[Job], vectors: NDArray[np.float32], failures: Sequence[Mapping[int, ItemFailure]]
-) -> list[Answered]:
-    """Share one answer of the index among the jobs: each has as many rows of it as items without a failure."""
     try:
-        results = _ask(jobs[0], vectors) if len(vectors) else None
+        return _answer_together(jobs)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the thread or other callers' answers
-        log.warning("batch_failed", **_about(jobs[0]), batch_size=len(vectors), error=repr(error))
-        return [_answer_one_by_one(job, failed) for job, failed in zip(jobs, failures, strict=True)]
+        log.warning("batch_failed", **_about(jobs[0]), batch_size=sum(map(_n_vectors, jobs)), error=repr(error))
+        return [_answer_apart(job) for job in jobs]
+
+
+def _answer_together(jobs: Sequence[Job]) -> list[Answered]:
+    """Share one answer of the index among the jobs: each has as many rows of it as items without a failure."""
+    vectors = jobs[0].items.vectors if len(jobs) == 1 else np.concatenate([job.items.vectors for job in jobs])
+    failures: Sequence[Mapping[int, ItemFailure]] = [job.items.failures for job in jobs]
+    if len(vectors):
+        refusals = jobs[0].index.scale.refusals(vectors)
+        if refusals.any():
+            vectors = vectors[refusals == Refusal.NONE]
+            failures = _with_refusals(jobs, refusals)
+    if not len(vectors):
+        return [Answered(job.items, failed, ()) for job, failed in zip(jobs, failures, strict=True)]
+    results = _ask(jobs[0], vectors)
     answered = []
-    start = 0
+    stop = 0
     for job, failed in zip(jobs, failures, strict=True):
-        stop = start + len(job.items) - len(failed)
-        answered.append(Answered(job.items, failed, (Slice(results, start, stop),) if results is not None else ()))
-        start = stop
+        start, stop = stop, stop + len(job.items) - len(failed)
+        answered.append(Answered(job.items, failed, (Slice(results, start, stop),)))
     return answered
 
 
-def _answer_one_by_one(job: Job, failures: Mapping[int, ItemFailure]) -> Answered:
-    found = dict(failures)
-    slices = []
-    for position, vector in zip(_positions(job.items), job.items.vectors, strict=True):
-        if position in failures:
-            continue
+def _with_refusals(jobs: Sequence[Job], refusals: NDArray[np.int8]) -> list[Mapping[int, ItemFailure]]:
+    codes = iter(refusals.tolist())
+    found: list[Mapping[int, ItemFailure]] = []
+    for job in jobs:
+        items, scale = job.items, job.index.scale
+        judged = zip(_positions(items), islice(codes, len(items.vectors)), items.vectors, strict=True)
+        refused = {
+            position: ItemFailure(FAULTS[code], scale.explain(code, vector))
+            for position, code, vector in judged
+            if code != Refusal.NONE
+        }
+        found.append({**items.failures, **refused})
+    return found
+
+
+def _answer_apart(job: Job) -> Answered:
+    """Ask for each vector alone."""
+    failures = dict(job.items.failures)
+    slices: list[Slice] = []
+    for row, position in enumerate(_positions(job.items)):
         try:
-            slices.append(Slice(_ask(job, vector[np.newaxis]), 0, 1))
+            (alone,) = _answer_together([replace(job, items=_only(job.items, position, row))])
         except Exception:
             log.exception("item_failed", **_about(job), sequence=job.items.first_sequence + position)
-            found[position] = FAILED
-    return Answered(job.items, found, tuple(slices))
+            failures[position] = FAILED
+        else:
+            slices.extend(alone.slices)
+            for failure in alone.failures.values():
+                failures[position] = failure
+    return Answered(job.items, failures, tuple(slices))
+
+
+def _only(items: Items, position: int, row: int) -> Items:
+    """Return the one item that is at ``position`` among the items and at ``row`` among their vectors."""
+    return replace(
+        items,
+        first_sequence=items.first_sequence + position,
+        ids=items.ids[position : position + 1],
+        contexts=items.contexts[position : position + 1],
+        failures={},
+        vectors=items.vectors[row : row + 1],
+    )
 
 
 def _ask(job: Job, vectors: NDArray[np.float32]) -> Results:
@@ -101,6 +116,10 @@ def _ask(job: Job, vectors: NDArray[np.float32]) -> Results:
 def _positions(items: Items) -> list[int]:
     """Return the positions among the items of those that are in ``vectors``."""
     return [position for position in range(len(items)) if position not in items.failures]
+
+
+def _n_vectors(job: Job) -> int:
+    return len(job.items.vectors)
 
 
 def _about(job: Job) -> dict[str, str]:

@@ -67,6 +67,17 @@ def test_a_poisoned_vector_fails_alone() -> None:
     assert answered_firsts(second) == [0.5]
 
 
+def test_a_batch_whose_scale_fails_is_answered_with_errors() -> None:
+    index = FakeIndex()
+    del index.scale
+
+    with capture_logs():
+        first, second = answer([job(index, 0.125), job(index, 0.25, unreadable=(0,))])
+
+    assert faults(first) == {0: Fault.INTERNAL}
+    assert faults(second) == {0: Fault.WRONG_LENGTH, 1: Fault.INTERNAL}
+
+
 def test_the_cause_of_a_failure_is_in_the_log_and_not_in_the_answer() -> None:
     with capture_logs() as events:
         (answered,) = answer([job(FakeIndex(), 0.125, POISON, first_sequence=10)])
