@@ -10,7 +10,7 @@ from miwake.indexer.answers import NeighbourBatch, VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError, InvalidVectorError
 from miwake.indexer.live import LiveReferences
 from miwake.indexer.overlay import make_overlay
-from miwake.indexer.verdict.calibrate import METHODS
+from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh
 from miwake.indexer.verdict.votes import Classes
 

@@ -13,6 +13,7 @@ from miwake.indexer.errors import CalibrationError
 from miwake.indexer.search import Candidates, RerankSpace, build_flat, load_index, measure, nearest, propose
 from miwake.indexer.soart3.kernel import measures_by_id
 from miwake.indexer.verdict.calibration import (
+    METHODS,
     Calibration,
     Evidence,
     Measured,
@@ -30,16 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.verdict.calibration import MethodName
     from miwake.indexer.verdict.judge import Weighed
     from miwake.indexer.verdict.match import MatchMix
     from miwake.indexer.verdict.probability import ProbabilityModel
 
-METHODS: dict[LabelMethod, MethodName] = {
-    LabelMethod.NEAREST_ANCHOR: "nearest_anchor",
-    LabelMethod.VOTE: "vote",
-    LabelMethod.SOART3_VOTE: "soart3_vote",
-}
 POWERS = ((2, 6), (2, 4), (2, 8), (1, 4), (1, 6), (1, 8))
 """Powers of eta and gamma that are tried, the usual ones first."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from miwake.indexer.answers import LabelMethod
 from miwake.indexer.verdict.match import MatchHistogram, MatchMix
 from miwake.indexer.verdict.probability import ProbabilityModel
 
@@ -13,6 +14,13 @@ FORMAT_VERSION = 1
 
 Space = Literal["embedding", "raw"]
 MethodName = Literal["nearest_anchor", "vote", "soart3_vote"]
+
+METHODS: dict[LabelMethod, MethodName] = {
+    LabelMethod.NEAREST_ANCHOR: "nearest_anchor",
+    LabelMethod.VOTE: "vote",
+    LabelMethod.SOART3_VOTE: "soart3_vote",
+}
+"""What each method is called in the artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
