@@ -77,21 +77,25 @@ def mlp(n_values: int, settings: NetworkSettings) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def conv_block(n_in: int, n_out: int) -> nn.Sequential:
-    """Return a 3 × 3 convolution with batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
+def conv_block(n_in: int, n_out: int, *, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Return a ``size`` × ``size`` convolution with batch norm and ReLU."""
+    convolution = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
 
 
 def conv(heat_map_shape: tuple[int, int], settings: NetworkSettings) -> nn.Sequential:
-    """Return the convolutional network: a block for each width, halved between them, averaged, linear."""
-    layers: list[nn.Module] = [TwoChannelMap(heat_map_shape)]
-    for n_in, n_out in pairwise((2, *settings.widths)):
-        if n_in != 2:
-            layers.append(nn.MaxPool2d(2, ceil_mode=True))
-        layers.append(conv_block(n_in, n_out))
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(settings.widths[-1], settings.n_dimensions)
-    )
+    """Return the convolutional network: stages that halve the map, averaged over it, linear.
+
+    Strides rather than pooling, so that nothing is computed at full resolution: that is where the time would go.
+    """
+    layers: list[nn.Module] = [TwoChannelMap(heat_map_shape), conv_block(2, settings.widths[0], size=5, stride=2)]
+    for n_in, n_out in pairwise(settings.widths):
+        layers.append(conv_block(n_in, n_out, stride=2))
+        layers += [conv_block(n_out, n_out) for _ in range(settings.depth - 1)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(settings.widths[-1], settings.n_dimensions)]
+    # Channels last trains faster on a CPU and means the same.
+    body: nn.Sequential = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return body
 
 
 def build(heat_map_shape: tuple[int, int], settings: NetworkSettings) -> nn.Sequential:

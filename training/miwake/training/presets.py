@@ -27,7 +27,9 @@ class NetworkSettings:
     ----------
     kind : ``mlp`` or ``conv``
     widths : tuple of int
-        Hidden units (mlp) or channels (conv) of each layer.
+        Hidden units of each layer (mlp), or channels of each stage (conv); every stage halves the map.
+    depth : int
+        Convolutions of every stage but the first, which has one.
     n_dimensions : int
         D.
     unit_norm : bool
@@ -36,6 +38,7 @@ class NetworkSettings:
 
     kind: Literal["mlp", "conv"]
     widths: Annotated[tuple[Count, ...], Field(min_length=1)]
+    depth: Count = 1
     n_dimensions: Count = 128
     unit_norm: bool
 
@@ -165,11 +168,11 @@ PRESETS = {
             summary="Small convolutional network, cross-entropy and SupCon, AdamW, unit-norm embeddings.",
             origin="What measures best on real inspection data; the default.",
             settings=Settings(
-                network=NetworkSettings(kind="conv", widths=(16, 32, 64, 128), unit_norm=True),
+                network=NetworkSettings(kind="conv", widths=(16, 32, 64), depth=2, unit_norm=True),
                 loss=LossSettings(loss="classify-contrast"),
                 optimiser=OptimiserSettings(
                     optimiser="adamw", lr=3e-3, weight_decay=0.02, schedule="one-cycle", averaging=0.99,
-                    epochs=40, least_steps=600, most_steps=3000,
+                    epochs=50, least_steps=1200, most_steps=4000,
                 ),
                 augmentation=AugmentationSettings(
                     mirrors="measured", shift=2, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5,
