@@ -57,7 +57,7 @@ def finished(folder: Path) -> subprocess.CompletedProcess[str]:
         "--data",
         DATA,
         "--steps",
-        "100",
+        "300",
         "--set",
         "batch_size=64",
         "--set",
