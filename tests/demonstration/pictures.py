@@ -30,7 +30,7 @@ DOTS_PER_INCH = 100
 PANEL_WIDTH = 2.9
 """Of one heat map, in inches."""
 
-TEXT_HEIGHT = 1.95
+TEXT_HEIGHT = 2.05
 """Of headline, titles and captions around the heat maps, in inches."""
 
 MOST_NUMBERED_LABELS = 40
@@ -101,7 +101,7 @@ def draw_case(path: Path, case: Case, maps: Maps, *, note: str = "") -> None:
         height = float(np.clip(PANEL_WIDTH * rows / columns, 0.8, 6.0))
         figure = Figure(
             figsize=(4 * (PANEL_WIDTH + 0.6), height + TEXT_HEIGHT),
-            layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
+            layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, rect=(0.0, 0.03, 1.0, 0.97)),
         )
         axes = figure.subplots(1, 4)
         _draw_maps(figure, axes, maps)
