@@ -40,9 +40,11 @@ def is_listening(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def kill_child() -> None:
-    [child] = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-    os.kill(int(child), signal.SIGKILL)
+def kill_server_of(store: Path) -> None:
+    """Kill the one child of this process that serves the store; other tests have servers of their own."""
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    [server] = [child for child in children if str(store) in Path(f"/proc/{child}/cmdline").read_text()]
+    os.kill(int(server), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +197,7 @@ def test_a_server_that_ends_on_its_own_is_told(folder: Path, tmp_path: Path) -> 
     ended = "serving failed: miwake-serve was ended by SIGKILL"
 
     with pytest.raises(StepError, match=ended), running_server(folder / "store", tmp_path / "server.log"):
-        kill_child()
+        kill_server_of(folder / "store")
 
 
 def test_a_failing_step_is_named_and_leaves_no_old_summary(tmp_path: Path) -> None:

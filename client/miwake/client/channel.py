@@ -24,5 +24,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.enable_retries", 0),
     # A server stands in the same network; a proxy for the web must not come between, least of all on the loopback.
     ("grpc.enable_http_proxy", 0),
+    # A connection of its own: clients of one process share connections by address otherwise, and with them the waiting
+    # time after a failure, so that a new client is told of a server that was gone before this one came.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 """Options of every channel."""
