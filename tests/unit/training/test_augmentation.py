@@ -25,7 +25,7 @@ def test_with_everything_off_a_batch_stays_what_it_was() -> None:
 
 
 def test_the_same_generator_augments_alike() -> None:
-    settings = AugmentationSettings(shift=1, noise=0.1, contrast=0.2, brightness=0.1)
+    settings = AugmentationSettings(shift=0.25, noise=0.1, contrast=0.2, brightness=0.1)
     vectors = torch.rand(6, 20)
     once = augment(vectors, SHAPE, settings, tuple(Mirror), generator())
     again = augment(vectors, SHAPE, settings, tuple(Mirror), generator())
@@ -36,7 +36,7 @@ def test_the_same_generator_augments_alike() -> None:
 def test_augmentation_does_not_touch_its_input() -> None:
     vectors = torch.rand(6, 20)
     before = vectors.clone()
-    settings = AugmentationSettings(shift=1, noise=0.1, contrast=0.2, brightness=0.1)
+    settings = AugmentationSettings(shift=0.25, noise=0.1, contrast=0.2, brightness=0.1)
     augment(vectors, SHAPE, settings, tuple(Mirror), generator())
     assert torch.equal(vectors, before)
 

@@ -28,8 +28,9 @@ def augment(
 
     ``mirrors`` are those that may be used at all.
     """
-    if settings.shift:
-        vectors = shifted(vectors, heat_map_shape, settings.shift, generator)
+    reach = round(settings.shift * min(heat_map_shape))
+    if reach:
+        vectors = shifted(vectors, heat_map_shape, reach, generator)
     if mirrors:
         vectors = mirrored(vectors, heat_map_shape, mirrors, generator)
     if settings.contrast or settings.brightness:

@@ -119,8 +119,8 @@ class AugmentationSettings:
     ----------
     mirrors : text
         Mirrorings drawn: ``measured`` takes those that the calibration parts show to be harmless.
-    shift : int
-        Cells, up to which a map is moved in both directions; its border is repeated.
+    shift : float
+        Share of the map's shorter side, up to which it is moved in both directions; its border is repeated.
     noise : float
         Greatest standard deviation of noise added to the cells, as a share of the value range.
     contrast, brightness : float
@@ -130,7 +130,7 @@ class AugmentationSettings:
     """
 
     mirrors: Literal["off", "measured", "left-right", "up-down", "all"] = "off"
-    shift: Annotated[int, Field(ge=0)] = 0
+    shift: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     noise: NotNegative = 0.0
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
     brightness: NotNegative = 0.0
@@ -175,7 +175,7 @@ PRESETS = {
                     epochs=50, least_steps=1200, most_steps=4000,
                 ),
                 augmentation=AugmentationSettings(
-                    mirrors="measured", shift=2, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5,
+                    mirrors="measured", shift=0.1, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5,
                 ),
             ),
         ),
