@@ -50,6 +50,23 @@ def test_one_oriented_pair_of_rare_classes_forbids_what_would_merge_them() -> No
     assert Mirror.LEFT_RIGHT not in harmless_mirrors(as_it_is, asked, known)
 
 
+def test_one_part_of_either_class_shows_that_they_swap() -> None:
+    known, asked = blob_records(300, labels=(0, 1, 2)), blob_records(60, seed=1, first_part=300, labels=(0, 1, 2))
+    one_each = [row for label in (1, 2) for row in np.flatnonzero(asked.labels == label)[:2]]
+    chosen = np.array([*np.flatnonzero(asked.labels == 0), *one_each])
+    assert Mirror.LEFT_RIGHT not in harmless_mirrors(as_it_is, asked.take(chosen), known)
+
+
+def test_one_part_that_is_missed_when_mirrored_is_chance_however_many_rows_it_has() -> None:
+    known, asked = both_ways_round(blob_records(300)), both_ways_round(blob_records(150, seed=1, first_part=300))
+    rejects = np.flatnonzero(asked.labels == 1)
+    odd = asked.take(np.concatenate([np.flatnonzero(asked.labels == 0), rejects[:12]]))
+    of_one_part = replace(
+        odd, parts=tuple("one" if label else part for label, part in zip(odd.labels, odd.parts, strict=True))
+    )
+    assert harmless_mirrors(as_it_is, of_one_part, known) == tuple(Mirror)
+
+
 def test_without_calibration_rows_nothing_is_mirrored() -> None:
     known = blob_records(60)
     assert harmless_mirrors(as_it_is, known.take(np.zeros(len(known), dtype=np.bool_)), known) == ()

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from miwake.indexer.records import Records
 
 FARTHER_AT_MOST = 0.6
-"""Share of mirrored rows that may lie farther from the references than unmirrored; it was 0.52 to 0.55 where a
-mirroring is harmless (boards, tiles) and 0.72 to 0.96 where it is not (clothes)."""
+"""Share of mirrored rows that may lie farther from the references than unmirrored, beyond chance: 0.5 / sqrt(parts).
+It was 0.51 to 0.64 where mirroring is harmless (boards, tiles), 0.72 to 1.0 where it is not (clothes, terminals)."""
 
 LOSS_AT_MOST = 0.1
-"""Share of a class that may be missed only because it is mirrored, beyond chance: 1 / sqrt(rows)."""
+"""Share of a class that may be missed only because it is mirrored, beyond chance: 1 / sqrt(parts)."""
 
 
 class Mirror(StrEnum):
@@ -70,28 +70,48 @@ def harmless_mirrors(
     if len(queries) == 0:
         return ()
     known = embed(references.vectors)
+    parts = np.array([part or row for part, row in zip(queries.parts, queries.ids, strict=True)])
 
-    def ask(vectors: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    def ask(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         embeddings = embed(vectors)
-        found, _ = vote_labels(embeddings, known, references.labels)
-        return found == queries.labels, novelty(embeddings, known)
+        return vote_labels(embeddings, known, references.labels)[0], novelty(embeddings, known)
 
-    right, distances = ask(queries.vectors)
+    found, distances = ask(queries.vectors)
     allowed = []
     for mirror in Mirror:
         vectors = turned(torch.from_numpy(queries.vectors), queries.heat_map_shape, mirror).numpy()
-        right_mirrored, distances_mirrored = ask(vectors)
-        is_farther = float(np.mean(distances_mirrored > distances)) > FARTHER_AT_MOST
-        if not is_farther and not _some_class_loses(queries.labels, right, right_mirrored):
+        found_mirrored, distances_mirrored = ask(vectors)
+        share_farther = float(np.mean(distances_mirrored > distances))
+        if share_farther > FARTHER_AT_MOST + 0.5 / np.sqrt(len(np.unique(parts))):
+            continue
+        if _some_class_loses(queries.labels, found, found_mirrored, parts):
+            continue
+        if not _two_classes_swap(queries.labels, found, found_mirrored):
             allowed.append(mirror)
     return tuple(allowed)
 
 
-def _some_class_loses(labels: NDArray[np.int32], right: NDArray[np.bool_], right_mirrored: NDArray[np.bool_]) -> bool:
-    """Return whether any class is recognised worse when mirrored, by more than chance explains."""
+def _some_class_loses(
+    labels: NDArray[np.int32], found: NDArray[np.int32], found_mirrored: NDArray[np.int32], parts: NDArray[np.str_]
+) -> bool:
+    """Return whether any class is recognised worse when mirrored, by more than chance explains.
+
+    Rows of one part succeed and fail together, so chance goes by the number of parts.
+    """
     for label in np.unique(labels):
-        of_class = labels == label
-        loss = float(right[of_class].mean() - right_mirrored[of_class].mean())
-        if loss > LOSS_AT_MOST + 1 / np.sqrt(of_class.sum()):
+        rows = labels == label
+        loss = float(np.mean(found[rows] == label) - np.mean(found_mirrored[rows] == label))
+        if loss > LOSS_AT_MOST + 1 / np.sqrt(len(np.unique(parts[rows]))):
             return True
     return False
+
+
+def _two_classes_swap(labels: NDArray[np.int32], found: NDArray[np.int32], found_mirrored: NDArray[np.int32]) -> bool:
+    """Return whether two classes are each other's mirror image, which one part of either is enough to see."""
+    mirror_image = {}
+    for label in np.unique(labels).tolist():
+        rows = labels == label
+        answers, counts = np.unique(found_mirrored[rows], return_counts=True)
+        if np.mean(found[rows] == label) > 0.5 and counts.max() > 0.5 * rows.sum():
+            mirror_image[label] = int(answers[counts.argmax()])
+    return any(image != label and mirror_image.get(image) == label for label, image in mirror_image.items())
