@@ -26,6 +26,9 @@ FARTHER_AT_MOST = 0.6
 """Share of mirrored rows that may lie farther from the references than unmirrored, beyond chance: 0.5 / sqrt(parts).
 It was 0.51 to 0.64 where mirroring is harmless (boards, tiles), 0.72 to 1.0 where it is not (clothes, terminals)."""
 
+ALL_LOSE_AT_MOST = 0.05
+"""Share of all rows that may be missed only because they are mirrored, beyond chance: 0.5 / sqrt(parts)."""
+
 LOSS_AT_MOST = 0.1
 """Share of a class that may be missed only because it is mirrored, beyond chance: 1 / sqrt(parts)."""
 
@@ -84,11 +87,21 @@ def harmless_mirrors(
         share_farther = float(np.mean(distances_mirrored > distances))
         if share_farther > FARTHER_AT_MOST + 0.5 / np.sqrt(len(np.unique(parts))):
             continue
+        if _all_lose(queries.labels, found, found_mirrored, parts):
+            continue
         if _some_class_loses(queries.labels, found, found_mirrored, parts):
             continue
         if not _two_classes_swap(queries.labels, found, found_mirrored):
             allowed.append(mirror)
     return tuple(allowed)
+
+
+def _all_lose(
+    labels: NDArray[np.int32], found: NDArray[np.int32], found_mirrored: NDArray[np.int32], parts: NDArray[np.str_]
+) -> bool:
+    """Return whether the rows together are recognised worse when mirrored: what few parts of a class cannot show."""
+    loss = float(np.mean(found == labels) - np.mean(found_mirrored == labels))
+    return bool(loss > ALL_LOSE_AT_MOST + 0.5 / np.sqrt(len(np.unique(parts))))
 
 
 def _some_class_loses(
