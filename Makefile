@@ -10,6 +10,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
+# Threads that wait must sleep: spinning ones take the core from those that work.
+export OMP_WAIT_POLICY ?= PASSIVE
+export DATA PRESET
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench proto clean
@@ -33,7 +36,7 @@ $(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 setup: $(DEV_STAMP)  ## Install everything a developer needs
 
 demo: $(RUN_STAMP)  ## Train, index, serve and stream held-out parts: make demo [DATA=file.parquet] [PRESET=best]
-	@PYTHONPATH=tests $(BIN)/python -m demonstration $(if $(DATA),--data '$(DATA)') $(if $(PRESET),--preset '$(PRESET)')
+	@PYTHONPATH=tests $(BIN)/python -m demonstration $(if $(DATA),--data "$$DATA") $(if $(PRESET),--preset "$$PRESET")
 
 test: $(DEV_STAMP)  ## Run every test
 	@$(BIN)/python -m pytest

@@ -83,6 +83,8 @@ def test_added_records_are_found_before_a_rebuild(store: Path, tmp_path: Path) -
     added = run("add", path, "--store", store, "--label", "44", "--failure-mode", "edge burr", "--json")
     found = json.loads(run("search", path, "--store", store, "--row", "3", "--neighbours", "1", "--json").stdout)
 
+    described = run("describe", "--store", store).stdout.splitlines()[0]
+    assert "1 later revisions are searched beside it" in described
     assert json.loads(added.stdout)["n_added"] == 12
     assert (found["revision"], found["generation"]) == (2, "g000001")
     assert [(one["id"], one["label"], one["failure_mode"]) for one in found["neighbours"]] == [
@@ -123,8 +125,10 @@ def test_a_rolled_back_station_leaves_later_changes_waiting(store: Path, data: P
 
     found = run("search", data, "--store", store, "--neighbours", "480", "--json")
     described = json.loads(run("describe", "--store", store, "--json").stdout)
+    told = run("describe", "--store", store).stdout.splitlines()[0]
     rebuilt = json.loads(run("rebuild", "--store", store, "--json").stdout)
 
+    assert "1 later revisions are not searched with it" in told
     assert rolled.stdout == "line1: g000001 at revision 1\n"
     assert len(json.loads(found.stdout)["neighbours"]) == 480
     assert (described["generation"], described["revision"], described["latest_revision"]) == ("g000001", 1, 2)

@@ -35,7 +35,7 @@ class NeighbourBatch:
     Attributes
     ----------
     positions : (Q, K) int64
-        Rows of the generation's references.
+        Rows of the generation's references; from N on, of those added since.
     labels : (Q, K) int32
     ids, failure_modes : Q tuples of K texts
     distances : (Q, K) float32

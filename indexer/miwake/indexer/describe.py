@@ -47,7 +47,10 @@ class StationDescription:
     revision : int
         The revision that the generation was built from.
     latest_revision : int
-        Of the store; changes beyond ``revision`` wait for a rebuild.
+        Of the store.
+    follows : bool
+        Whether the changes between the two are served beside the generation; after a roll back they wait, and with
+        another generation than the current one they do not belong to it.
     n_references : int
     heat_map_shape : (rows, columns)
     value_range : (low, high)
@@ -64,6 +67,7 @@ class StationDescription:
     preset: str
     revision: int
     latest_revision: int
+    follows: bool
     n_references: int
     heat_map_shape: tuple[int, int]
     value_range: tuple[float, float]
@@ -85,6 +89,8 @@ def describe(station_folder: Path, generation: str | None = None) -> StationDesc
     StoreError, ArtifactError
         If the station or the generation cannot be opened.
     """
+    station = StationFolder(station_folder)
+    current = station.current()
     index = open_index(station_folder, generation)
     with ReferenceStore.open(station_folder) as store:
         latest_revision = store.revision
@@ -96,13 +102,14 @@ def describe(station_folder: Path, generation: str | None = None) -> StationDesc
         preset=card.preset,
         revision=index.revision,
         latest_revision=latest_revision,
+        follows=current.follows and index.generation == current.generation,
         n_references=index.n_references,
         heat_map_shape=index.heat_map_shape,
         value_range=card.value_range,
         pass_labels=index.pass_labels,
         classes=_classes(index),
         calibration=index.calibration,
-        generations=tuple(StationFolder(station_folder).generations()),
+        generations=tuple(station.generations()),
     )
 
 

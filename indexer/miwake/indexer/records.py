@@ -42,6 +42,8 @@ class Records:
         Labels that mean *pass*; may be empty.
     value_range : (low, high) or None
         The scale the data says it is on; None where it does not say.
+    warnings : tuple of texts
+        What a reader noticed that is no error, for people.
     """
 
     vectors: NDArray[np.float32]

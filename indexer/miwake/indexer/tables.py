@@ -60,11 +60,12 @@ def description_lines(described: StationDescription) -> Iterator[str]:
     """Yield what a station is."""
     rows, columns = described.heat_map_shape
     low, high = described.value_range
-    waiting = described.latest_revision - described.revision
+    later = described.latest_revision - described.revision
+    fate = "are searched beside it until the next rebuild" if described.follows else "are not searched with it"
     yield (
         f"{described.station}: {described.generation} of {len(described.generations)} stored, "
         f"{described.n_references} references at revision {described.revision}"
-        + (f" ({waiting} later revisions wait for a rebuild)" if waiting else "")
+        + (f" ({later} later revisions {fate})" if later else "")
     )
     yield (
         f"embedder {described.embedder} ({described.preset}), heat maps {rows} x {columns} on {low:g} … {high:g}, "
