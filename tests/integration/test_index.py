@@ -18,6 +18,7 @@ from miwake.indexer.errors import (
     StoreError,
 )
 from miwake.indexer.index import InspectionIndex
+from miwake.indexer.live import to_unit_scale
 from miwake.indexer.opening import open_index
 from miwake.indexer.records import Records
 from miwake.indexer.soart3 import plain as soart3
@@ -106,6 +107,33 @@ def test_neighbours_are_those_of_a_search_by_hand(
 
     assert [list(row) for row in batch.ids] == ids
     np.testing.assert_allclose(batch.distances, distances, rtol=1e-4, atol=1e-5)  # float32 against float64
+
+
+def test_raw_maps_are_compared_on_a_scale_of_one(
+    store: Path, index: InspectionIndex, data: tuple[Records, Records]
+) -> None:
+    with ReferenceStore.open(store / "line1") as references:
+        snapshot = references.snapshot()
+    rerank = replace(index.calibration.rerank, space="raw")
+    raw = to_unit_scale(snapshot.vectors, (0.0, 255.0))
+    calibration = replace(index.calibration, rerank=rerank)
+    in_raw = InspectionIndex(replace(index.contents, calibration=calibration, raw=raw))
+
+    batch = in_raw.search(queries(data, 5), n_neighbours=4)
+
+    vectors = (queries(data, 5) / 255.0).astype(np.float64)
+    expected = soart3.measures(vectors, (snapshot.vectors / 255.0).astype(np.float64)[batch.positions])
+    np.testing.assert_allclose(batch.beta, expected.beta, rtol=1e-5)
+    np.testing.assert_allclose(batch.eta, expected.eta, rtol=1e-5)
+    np.testing.assert_allclose(batch.gamma, expected.gamma, rtol=1e-4, atol=1e-6)
+    assert (np.diff(batch.match_distances, axis=1) >= 0).all()
+
+
+def test_an_index_that_compares_raw_maps_and_holds_none_is_refused(index: InspectionIndex) -> None:
+    calibration = replace(index.calibration, rerank=replace(index.calibration.rerank, space="raw"))
+
+    with pytest.raises(ArtifactCorruptError, match="raw maps, and holds none"):
+        InspectionIndex(replace(index.contents, calibration=calibration))
 
 
 def test_changes_are_searched_as_if_they_had_always_been_there(own_store: Path, data: tuple[Records, Records]) -> None:

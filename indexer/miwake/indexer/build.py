@@ -21,7 +21,7 @@ from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
 from miwake.indexer.scale import FLATNESS
 from miwake.indexer.search import INDEX_FILE, build_flat
 from miwake.indexer.storage.files import to_json
-from miwake.indexer.storage.generation import Contents, activate, build_generation
+from miwake.indexer.storage.generation import Contents, publish
 from miwake.indexer.storage.installed_embedder import install_embedder
 from miwake.indexer.storage.reference_files import write_references
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema
@@ -184,11 +184,12 @@ def rebuild(
                 settings=asdict(settings),
             )
 
-        with _timed(seconds, "write", report, "writing the generation"):
-            manifest = build_generation(folder, write)
-        with _timed(seconds, "publish", report, f"opening {manifest.generation} as a server would, and publishing it"):
-            open_index(folder.path, manifest.generation)
-            activate(folder, manifest.generation)
+        def check(generation: str) -> None:
+            report(f"opening {generation} as a server would, and publishing it")
+            open_index(folder.path, generation)
+
+        with _timed(seconds, "publish", report, "writing the generation"):
+            manifest = publish(folder, write, check=check)
     return Built(
         station=folder.name,
         generation=manifest.generation,

@@ -71,7 +71,9 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
 
-def publish(station: StationFolder, write: Callable[[Path], Contents]) -> Manifest:
+def publish(
+    station: StationFolder, write: Callable[[Path], Contents], *, check: Callable[[str], object] = lambda _: None
+) -> Manifest:
     """Build a generation and make it current: whole, or not at all.
 
     Parameters
@@ -80,6 +82,8 @@ def publish(station: StationFolder, write: Callable[[Path], Contents]) -> Manife
         Locked until this returns.
     write : callable
         Writes the files into the folder it is given, and returns what they are. If it raises, nothing is published.
+    check : callable
+        Is given the generation's id once it stands in its place. If it raises, what was current stays so.
 
     Raises
     ------
@@ -90,6 +94,7 @@ def publish(station: StationFolder, write: Callable[[Path], Contents]) -> Manife
     """
     with station.lock():
         manifest = build_generation(station, write)
+        check(manifest.generation)
         activate(station, manifest.generation)
     return manifest
 

@@ -146,6 +146,16 @@ class TestPublish:
 
 
 class TestActivate:
+    def test_a_generation_that_fails_its_check_does_not_become_current(self, published: StationFolder) -> None:
+        def refuse(generation: str) -> None:
+            message = f"{generation} cannot be served"
+            raise ArtifactCorruptError(message)
+
+        with pytest.raises(ArtifactCorruptError, match="g000002 cannot be served"):
+            publish(published, writes_references(published), check=refuse)
+
+        assert published.current().generation == "g000001"
+
     def test_a_generation_can_be_built_first_and_made_current_later(self, published: StationFolder) -> None:
         manifest = build_generation(published, writes_references(published))
         before = published.current().generation
