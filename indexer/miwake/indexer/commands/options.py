@@ -1,0 +1,35 @@
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miwake.indexer.sources.options import DATA_HELP
+
+
+class Rows(StrEnum):
+    """Which rows of a data set become references."""
+
+    TRAINING = "training"
+    ALL = "all"
+
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
+Store = Annotated[Path, typer.Option(help="Folder that holds the stations.")]
+NewStation = Annotated[str, typer.Option(help="Name of the station: one inspection place or product.")]
+Station = Annotated[str, typer.Option(help="Name of the station; needless where the store has one.")]
+Generation = Annotated[str | None, typer.Option(help="Such as g000001; by default the current one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of references.")]
+BuildRows = Annotated[
+    Rows, typer.Option("--rows", help="training: without the rows that `miwake-train fit` holds out; all: every row.")
+]
+AddedRows = Annotated[
+    Rows, typer.Option("--rows", help="training: without the rows of the split 'test'; all: every row.")
+]
+Candidates = Annotated[int, typer.Option(min=1, max=10_000, help="References that FAISS proposes for re-ranking.")]
+Voting = Annotated[int, typer.Option(min=1, max=1_000, help="References that vote on a label.")]

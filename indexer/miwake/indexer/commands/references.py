@@ -1,0 +1,78 @@
+"""Changing the references: ``add``, ``relabel`` and ``remove``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from miwake.indexer.commands.options import AddedRows, AsJson, Data, Ids, Rows, Station, Store
+from miwake.indexer.commands.working import actor, print_json, read, station_path, training_rows, working
+from miwake.indexer.sources.options import with_read_options
+from miwake.indexer.sources.settings import ReadSettings
+
+if TYPE_CHECKING:
+    from miwake.indexer.storage.changes import Change
+
+
+@with_read_options
+def add(
+    *,
+    data: Data,
+    store: Store,
+    station: Station = "",
+    label: Annotated[
+        int | None, typer.Option(min=-(2**31), max=2**31 - 1, help="For all records, instead of what DATA says.")
+    ] = None,
+    failure_mode: Annotated[str | None, typer.Option(help="For all records, instead of what DATA says.")] = None,
+    rows: AddedRows = Rows.TRAINING,
+    as_json: AsJson = False,
+    reading: ReadSettings,
+) -> None:
+    """Add the records of DATA as references; a running server searches them within a second."""
+    with working():
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
+
+        records = training_rows(read(data, reading), rows, as_training_does=False)
+        with ReferenceStore.open(station_path(store, station)) as references:
+            _show_change(references.add(records.named(label, failure_mode), actor=actor()), as_json=as_json)
+
+
+def relabel(
+    *,
+    ids: Ids,
+    store: Store,
+    station: Station = "",
+    label: Annotated[int, typer.Option(help="The new class code.")],
+    failure_mode: Annotated[str, typer.Option(help="The new failure mode.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give references another label; what they were stays in their history."""
+    with working():
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
+
+        with ReferenceStore.open(station_path(store, station)) as references:
+            _show_change(references.relabel(ids, label, failure_mode, actor=actor()), as_json=as_json)
+
+
+def remove(*, ids: Ids, store: Store, station: Station = "", as_json: AsJson = False) -> None:
+    """Remove references; they stay readable at earlier revisions."""
+    with working():
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
+
+        with ReferenceStore.open(station_path(store, station)) as references:
+            _show_change(references.remove(ids, actor=actor()), as_json=as_json)
+
+
+def _show_change(change: Change, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(change))
+        return
+    counts = (
+        (change.n_added, "added"),
+        (change.n_relabelled, "relabelled"),
+        (change.n_removed, "removed"),
+        (change.n_unchanged, "unchanged"),
+    )
+    print(f"revision {change.revision}: {', '.join(f'{count} {what}' for count, what in counts if count) or 'nothing'}")
