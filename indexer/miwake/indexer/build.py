@@ -19,7 +19,8 @@ from miwake.indexer.errors import EmbedderError, StoreError
 from miwake.indexer.live import to_unit_scale
 from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
 from miwake.indexer.scale import FLATNESS
-from miwake.indexer.search import INDEX_FILE, build_flat
+from miwake.indexer.search.kinds import build_flat
+from miwake.indexer.search.loading import INDEX_FILE
 from miwake.indexer.storage.files import to_json
 from miwake.indexer.storage.generation import Contents, publish
 from miwake.indexer.storage.installed_embedder import install_embedder

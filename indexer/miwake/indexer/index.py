@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.contents import IndexContents
     from miwake.indexer.overlay import Overlay
-    from miwake.indexer.search import Candidates
+    from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.storage.reading import Changes
     from miwake.indexer.verdict.calibration import Calibration
     from miwake.indexer.verdict.judge import Weighed

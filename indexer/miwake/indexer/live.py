@@ -8,7 +8,8 @@ import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.overlay import overlaid_anchors
-from miwake.indexer.search import Candidates, RerankSpace, measure, measure_every, nearest, propose
+from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, measure_every, nearest
+from miwake.indexer.search.proposing import propose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

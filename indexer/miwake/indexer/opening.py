@@ -12,7 +12,7 @@ from miwake.indexer.contents import IndexContents
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactCorruptError, StoreError
 from miwake.indexer.index import InspectionIndex
-from miwake.indexer.search import INDEX_FILE, load_index
+from miwake.indexer.search.loading import INDEX_FILE, load_index
 from miwake.indexer.storage.files import read_json
 from miwake.indexer.storage.generation import activate, open_generation
 from miwake.indexer.storage.reference_files import ReferenceFiles, map_array

@@ -10,7 +10,10 @@ import numpy as np
 from miwake.indexer import evaluation
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.errors import CalibrationError
-from miwake.indexer.search import Candidates, RerankSpace, build_flat, load_index, measure, nearest, propose
+from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, nearest
+from miwake.indexer.search.kinds import build_flat
+from miwake.indexer.search.loading import load_index
+from miwake.indexer.search.proposing import propose
 from miwake.indexer.soart3.kernel import measures_by_id
 from miwake.indexer.verdict.calibration import (
     METHODS,

@@ -14,7 +14,7 @@ from miwake.indexer.verdict.votes import count, distance_weights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miwake.indexer.search import Candidates
+    from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.calibration import ThresholdSet, VoteSettings
     from miwake.indexer.verdict.match import MatchMix
     from miwake.indexer.verdict.probability import Features

@@ -1,4 +1,4 @@
-"""Finding neighbours: FAISS proposes candidates, their distances are recomputed, SOART3 re-ranks them."""
+"""Candidates: what FAISS proposed, with exact distances and SOART3 measures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.soart3.kernel import measures_all, measures_by_id
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-INDEX_FILE = "index.faiss"
-
-BLAS_THRESHOLD = 1024
-"""Where FAISS turns to BLAS. Its own default of 128,000 runs mid-size batches at a tenth of the core's speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,46 +71,6 @@ class RerankSpace:
     def over(self, references: NDArray[np.float32]) -> RerankSpace:
         """Return the same space with other references."""
         return RerankSpace(references, self.is_embedding, self.p_eta, self.p_gamma)
-
-
-def build_flat(embeddings: NDArray[np.float32]) -> bytes:
-    """Return an exact FAISS index over (N, D) float32 embeddings, serialised."""
-    import faiss  # noqa: PLC0415 - heavy, and not needed for --help
-
-    index = faiss.IndexFlatL2(embeddings.shape[1])
-    index.add(embeddings)
-    return bytes(faiss.serialize_index(index))
-
-
-def load_index(stored: bytes, *, n_references: int, n_dimensions: int) -> Any:  # FAISS has no types
-    """Return the FAISS index in ``stored``, whose bytes must have been verified.
-
-    Raises
-    ------
-    ArtifactCorruptError
-        If FAISS cannot read it, or it holds something else than N embeddings of D dimensions.
-    """
-    import faiss  # noqa: PLC0415
-
-    faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
-    try:
-        index = faiss.deserialize_index(np.frombuffer(stored, dtype=np.uint8))
-    except RuntimeError as error:
-        message = f"{INDEX_FILE}: FAISS cannot read it: {error}"
-        raise ArtifactCorruptError(message) from error
-    if (index.ntotal, index.d) != (n_references, n_dimensions):
-        message = (
-            f"{INDEX_FILE}: {index.ntotal} embeddings of {index.d} dimensions, "
-            f"expected {n_references} of {n_dimensions}"
-        )
-        raise ArtifactCorruptError(message)
-    return index
-
-
-def propose(index: Any, queries: NDArray[np.float32], n_candidates: int) -> NDArray[np.int64]:
-    """Return the positions (Q, M) of what FAISS finds nearest to (Q, D) float32 queries; M is at most N."""
-    _, positions = index.search(queries, n_candidates)
-    return np.asarray(positions, dtype=np.int64)
 
 
 def measure(
