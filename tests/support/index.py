@@ -56,6 +56,7 @@ class FakeIndex:
         self.revision = 7
         self.embedder_id = "0123456789ab"
         self.threshold_set = "t1"
+        self.novelty_at_most = 0.5
         self.scale = Scale(n_values=N_VALUES, low=0.0, high=1.0)
         self.n_references = n_references
         self.has_pass_labels = has_pass_labels

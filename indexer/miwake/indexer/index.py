@@ -99,6 +99,11 @@ class InspectionIndex:
         return self.calibration.thresholds.name
 
     @property
+    def novelty_at_most(self) -> float:
+        """The mean distance to the nearest references beyond which an answer is UNKNOWN."""
+        return self.calibration.thresholds.novelty_at_most
+
+    @property
     def labels(self) -> tuple[int, ...]:
         """The classes among the references, sorted."""
         return tuple(int(label) for label in self._classes.labels)

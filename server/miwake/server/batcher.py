@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.server.index import Index
     from miwake.server.jobs import Answered, Job
 
 RETRY_AFTER_S = 0.25
@@ -35,12 +38,55 @@ class Lane:
         self.is_cancelled = False
 
 
-class Batcher:
-    """The queue and its compute thread; a context manager, which answers all that is queued before it leaves."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """One computed batch, all callers' shares of it.
 
-    def __init__(self, *, max_batch: int, queue_limit: int) -> None:
+    Attributes
+    ----------
+    index : Index
+        What answered.
+    answered : sequence of Answered
+        The outcome of each job.
+    waits_s : sequence of float
+        How long each job waited for the compute thread, in seconds.
+    compute_s : float
+        How long the batch was computed, in seconds.
+    n_items : int
+        Items in it, those without an answer included.
+    """
+
+    index: Index
+    answered: Sequence[Answered]
+    waits_s: Sequence[float]
+    compute_s: float
+    n_items: int
+
+    def batches(self) -> list[VerdictBatch | NeighbourBatch]:
+        """Return what the index returned: once for all jobs, or for each vector where it failed on all together."""
+        results = {id(part.results): part.results for answered in self.answered for part in answered.slices}
+        return [one.batch for one in results.values()]
+
+
+class Batcher:
+    """The queue and its compute thread; a context manager, which answers all that is queued before it leaves.
+
+    Parameters
+    ----------
+    max_batch : int
+        Most items in a batch.
+    queue_limit : int
+        Items that may wait.
+    observe : function of Computed, optional
+        Called on the compute thread after each batch is delivered; it must neither block nor raise.
+    """
+
+    def __init__(
+        self, *, max_batch: int, queue_limit: int, observe: Callable[[Computed], object] | None = None
+    ) -> None:
         self._max_batch = max_batch
         self._queue_limit = queue_limit
+        self._observe = observe
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
@@ -61,6 +107,11 @@ class Batcher:
             self._work.notify()
             self._room.notify_all()
         self._thread.join()
+
+    @property
+    def n_queued(self) -> int:
+        """Items that wait for the compute thread."""
+        return self._n_queued
 
     def submit(self, lane: Lane, jobs: Sequence[Job], *, wait: bool) -> None:
         """Queue jobs behind those of the same lane; drop them quietly where the lane is cancelled.
@@ -135,7 +186,7 @@ class Batcher:
     def _compute(self, batch: list[tuple[Lane, Job]]) -> None:
         started = perf_counter()
         answered = answer([job for _, job in batch])
-        compute_ms = 1e3 * (perf_counter() - started)
+        compute_s = perf_counter() - started
         batch_size = sum(len(job.items) for _, job in batch)
         shares: dict[Lane, tuple[Job, list[Answered]]] = {}
         for (lane, job), outcome in zip(batch, answered, strict=True):
@@ -146,7 +197,17 @@ class Batcher:
                     answered=tuple(outcomes),
                     index=first.index,
                     queue_ms=1e3 * (started - first.queued_at),
-                    compute_ms=compute_ms,
+                    compute_ms=1e3 * compute_s,
                     batch_size=batch_size,
+                )
+            )
+        if self._observe is not None:
+            self._observe(
+                Computed(
+                    index=batch[0][1].index,
+                    answered=answered,
+                    waits_s=[started - job.queued_at for _, job in batch],
+                    compute_s=compute_s,
+                    n_items=batch_size,
                 )
             )

@@ -33,6 +33,9 @@ def serve(
     ] = None,
     address: Annotated[str | None, typer.Option(help="The loopback address to listen on. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one. [50051]")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="The port for Prometheus metrics over HTTP; 0 takes a free one. [none]")
+    ] = None,
     max_batch: Annotated[int | None, typer.Option(help="Vectors computed together. [128]")] = None,
     queue_limit: Annotated[int | None, typer.Option(help="Vectors that wait to be computed. [4096]")] = None,
     max_streams: Annotated[int | None, typer.Option(help="Open streams. [4096]")] = None,

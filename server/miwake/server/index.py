@@ -39,6 +39,10 @@ class Index(Protocol):
         """The name of the threshold set behind the decisions."""
 
     @property
+    def novelty_at_most(self) -> float:
+        """The distance beyond which an answer is UNKNOWN."""
+
+    @property
     def scale(self) -> Scale:
         """Which vectors can be judged at all."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,13 @@ from miwake.server.batcher import Batcher
 from miwake.server.errors import AddressError
 from miwake.server.intake import Limits
 from miwake.server.interceptor import ErrorInterceptor
+from miwake.server.metrics import Metrics, StateCollector, exposed
 from miwake.server.service import InspectionService
 from miwake.server.stations import Stations
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from miwake.server.index import Opener
     from miwake.server.settings import Settings
@@ -73,18 +75,44 @@ def serve(settings: Settings, opener: Opener, *, stop: threading.Event, announce
         stream_window=settings.stream_window,
     )
     stations = Stations(opener, poll_s=settings.poll_s)
-    with Batcher(max_batch=settings.max_batch, queue_limit=settings.queue_limit) as batcher:
-        service = InspectionService(stations=stations, batcher=batcher, limits=limits)
+    metrics = None if settings.metrics_port is None else Metrics()
+    with Batcher(
+        max_batch=settings.max_batch,
+        queue_limit=settings.queue_limit,
+        observe=None if metrics is None else metrics.count_batch,
+    ) as batcher:
+        service = InspectionService(
+            stations=stations,
+            batcher=batcher,
+            limits=limits,
+            encoded=None if metrics is None else metrics.count_encoded,
+        )
         edge = Edge.open(settings, service)
         try:
             stations.load(settings.store, settings.stations)
-            with stations:
+            with (
+                stations,
+                _exposed(metrics, settings, StateCollector(stations=stations, batcher=batcher, service=service)),
+            ):
                 edge.set_serving()
                 announce(edge.address)
                 stop.wait()
                 edge.drain(settings.drain_timeout_s)
         finally:
             edge.close()
+
+
+@contextmanager
+def _exposed(metrics: Metrics | None, settings: Settings, state: StateCollector) -> Iterator[None]:
+    """Serve the metrics meanwhile, where there are any."""
+    if metrics is None or settings.metrics_port is None:
+        yield
+        return
+    metrics.watch(state)
+    host = loopback(settings.address).strip("[]")
+    with exposed(metrics, host=host, port=settings.metrics_port) as address:
+        log.info("metrics_exposed", address=address)
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from miwake.server.intake import search_jobs, verdict_jobs
 from miwake.server.stream import InspectStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import grpc
 
@@ -34,10 +34,20 @@ class InspectionService(inspection_service_pb2_grpc.InspectionServiceServicer):
     """Judges vectors with the index of their station.
 
     Every stream takes one thread of the server's pool, which answers, and one of its own, which reads.
+
+    Parameters
+    ----------
+    stations, batcher, limits
+        What answers, where it is computed, and how much at once.
+    encoded : function of seconds, optional
+        Told how long each response of a stream took to be encoded.
     """
 
-    def __init__(self, *, stations: Stations, batcher: Batcher, limits: Limits) -> None:
+    def __init__(
+        self, *, stations: Stations, batcher: Batcher, limits: Limits, encoded: Callable[[float], object] | None = None
+    ) -> None:
         self._stations = stations
+        self._encoded = encoded
         self._batcher = batcher
         self._limits = limits
         self._readers = ThreadPoolExecutor(limits.max_streams, thread_name_prefix="reader")
@@ -50,7 +60,9 @@ class InspectionService(inspection_service_pb2_grpc.InspectionServiceServicer):
         self, request_iterator: Iterator[inspection_service_pb2.InspectRequest], context: grpc.ServicerContext
     ) -> Iterator[inspection_service_pb2.InspectResponse]:
         """Judge a stream of vectors."""
-        stream = InspectStream(stations=self._stations, batcher=self._batcher, limits=self._limits)
+        stream = InspectStream(
+            stations=self._stations, batcher=self._batcher, limits=self._limits, encoded=self._encoded
+        )
         with self._open(stream):
             context.add_callback(stream.cancel)
             self._readers.submit(stream.read, request_iterator)
@@ -71,6 +83,11 @@ class InspectionService(inspection_service_pb2_grpc.InspectionServiceServicer):
         with self._open():
             jobs = search_jobs(request, self._stations.get(request.station).index, self._limits)
             return wire.search_response(self._answer(jobs, context))
+
+    @property
+    def n_streams(self) -> int:
+        """Open ``Inspect`` streams."""
+        return len(self._streams)
 
     def drain(self, timeout_s: float) -> int:
         """Take nothing new, and wait until everything accepted is answered.

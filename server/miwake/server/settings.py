@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     )
     address: str = Field(default="127.0.0.1", description="The loopback address to listen on.")
     port: int = Field(default=50051, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="The port for Prometheus metrics over HTTP; none where not set."
+    )
     max_batch: int = Field(default=128, ge=1, le=4096, description="Vectors computed together.")
     queue_limit: int = Field(default=4096, ge=1, description="Vectors that wait for the compute thread, all callers'.")
     max_streams: int = Field(default=4096, ge=1, le=16384, description="Open Inspect streams, all callers'.")

@@ -104,6 +104,10 @@ class Stations:
             raise UnknownStationError(name, served=tuple(stations))
         return station
 
+    def all(self) -> Sequence[Station]:
+        """Return the served stations; none before they are loaded."""
+        return tuple(self._stations.values())
+
     def refresh(self) -> None:
         """Take over what has become current, and what has changed in the references.
 

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from enum import Enum, auto
 from queue import SimpleQueue
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import grpc
@@ -17,7 +18,7 @@ from miwake.server.intake import verdict_jobs
 from miwake.server.jobs import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.server.batcher import Batcher
@@ -46,8 +47,11 @@ class InspectStream:
     Vectors are *accepted* once they are counted here; every accepted one is answered, also when the server drains.
     """
 
-    def __init__(self, *, stations: Stations, batcher: Batcher, limits: Limits) -> None:
+    def __init__(
+        self, *, stations: Stations, batcher: Batcher, limits: Limits, encoded: Callable[[float], object] | None = None
+    ) -> None:
         self._stations = stations
+        self._encoded = encoded
         self._batcher = batcher
         self._limits = limits
         self._events: SimpleQueue[Delivery | Signal | Failure] = SimpleQueue()
@@ -85,7 +89,7 @@ class InspectStream:
             while end is None or self._n_answered < self._n_accepted:
                 event = self._events.get()
                 if isinstance(event, Delivery):
-                    yield wire.inspect_response(event)
+                    yield self._encode(event)
                     self._count_answered(len(event))
                 elif event is Signal.GONE:
                     return
@@ -113,6 +117,13 @@ class InspectStream:
             self._room.notify()
         self._batcher.cancel(self._lane)
         self._events.put(Signal.GONE)
+
+    def _encode(self, delivery: Delivery) -> inspection_service_pb2.InspectResponse:
+        started = perf_counter()
+        response = wire.inspect_response(delivery)
+        if self._encoded is not None:
+            self._encoded(perf_counter() - started)
+        return response
 
     def _has_room(self) -> bool:
         """Wait until the window has room; return false once the stream takes no more."""

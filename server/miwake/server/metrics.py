@@ -1,0 +1,170 @@
+"""What an operator watches: counts and times in Prometheus's text format, over HTTP on the loopback interface.
+
+Counting happens on the compute thread after a batch has been delivered, some 30 µs a batch; what has a state of its own
+(queue, streams, generations) is asked when it is scraped. docs/operations.md lists the names.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from miwake.indexer.answers import Decision, VerdictBatch
+from miwake.server.errors import AddressError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from miwake.server.batcher import Batcher, Computed
+    from miwake.server.index import Index
+    from miwake.server.service import InspectionService
+    from miwake.server.stations import Stations
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Bounds of the histograms of times."""
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+SHARES = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+"""Bounds of novelty as a share of its threshold: beyond 1 the answer is UNKNOWN."""
+
+LEAST_NOVELTY = 1e-12
+"""Taken for a threshold of 0, which a station of equal references has."""
+
+
+class Metrics:
+    """The counters and histograms of one server.
+
+    Attributes
+    ----------
+    registry : CollectorRegistry
+        What is scraped.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._verdicts = Counter(
+            "miwake_verdicts", "Verdicts.", ("station", "label", "decision"), registry=self.registry
+        )
+        self._errors = Counter(
+            "miwake_item_errors", "Vectors that could not be judged.", ("station", "reason"), registry=self.registry
+        )
+        self._searches = Counter(
+            "miwake_searches", "Vectors whose neighbours were found.", ("station",), registry=self.registry
+        )
+        self._stages = Histogram(
+            "miwake_stage_seconds",
+            "Time of a request's vectors in the queue, of a batch being computed, of a response being encoded.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._batch_sizes = Histogram(
+            "miwake_batch_size", "Vectors computed together.", buckets=BATCH_SIZES, registry=self.registry
+        )
+        self._novelty = Histogram(
+            "miwake_novelty_share",
+            "Novelty as a share of the distance beyond which the answer is UNKNOWN.",
+            ("station",),
+            buckets=SHARES,
+            registry=self.registry,
+        )
+        self._queue = self._stages.labels("queue")
+        self._compute = self._stages.labels("compute")
+        self._encode = self._stages.labels("encode")
+
+    def count_batch(self, computed: Computed) -> None:
+        """Count what one batch answered, and how long it took."""
+        self._batch_sizes.observe(computed.n_items)
+        self._compute.observe(computed.compute_s)
+        for waited_s in computed.waits_s:
+            self._queue.observe(waited_s)
+        station = computed.index.station
+        for answered in computed.answered:
+            for failure in answered.failures.values():
+                self._errors.labels(station, failure.fault.name).inc()
+        for batch in computed.batches():
+            if isinstance(batch, VerdictBatch):
+                self._count_verdicts(computed.index, batch)
+            else:
+                self._searches.labels(station).inc(len(batch))
+
+    def count_encoded(self, seconds: float) -> None:
+        """Count the time in which a response was encoded."""
+        self._encode.observe(seconds)
+
+    def watch(self, collector: Collector) -> None:
+        """Ask the collector, too, when scraped."""
+        self.registry.register(collector)
+
+    def _count_verdicts(self, index: Index, batch: VerdictBatch) -> None:
+        pairs, counts = np.unique(np.stack([batch.labels, batch.decisions]), axis=1, return_counts=True)
+        for label, decision, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+            self._verdicts.labels(index.station, str(label), Decision(decision).name).inc(count)
+        novelty = self._novelty.labels(index.station)
+        for share in (batch.novelty.astype(np.float64) / max(index.novelty_at_most, LEAST_NOVELTY)).tolist():
+            novelty.observe(share)
+
+
+class StateCollector(Collector):
+    """The states of a server that are asked when it is scraped.
+
+    Parameters
+    ----------
+    stations, batcher, service
+        What is asked.
+    """
+
+    def __init__(self, *, stations: Stations, batcher: Batcher, service: InspectionService) -> None:
+        self._stations = stations
+        self._batcher = batcher
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the states as they are now."""
+        yield GaugeMetricFamily("miwake_queued_vectors", "Vectors that wait to be computed.", self._batcher.n_queued)
+        yield GaugeMetricFamily("miwake_open_streams", "Open Inspect streams.", self._service.n_streams)
+        generation = GaugeMetricFamily(
+            "miwake_generation",
+            "1 for what answers.",
+            labels=("station", "generation", "embedder", "threshold_set"),
+        )
+        revision = GaugeMetricFamily("miwake_revision", "Revision of the references.", labels=("station",))
+        refused = GaugeMetricFamily(
+            "miwake_refused", "1 while what is current cannot be opened or read.", labels=("station",)
+        )
+        for station in self._stations.all():
+            index = station.index
+            generation.add_metric((index.station, index.generation, index.embedder_id, index.threshold_set), 1)
+            revision.add_metric((index.station,), index.revision)
+            refused.add_metric((index.station,), float(bool(station.problem)))
+        yield from (generation, revision, refused)
+
+
+@contextmanager
+def exposed(metrics: Metrics, *, host: str, port: int) -> Iterator[str]:
+    """Serve the metrics over HTTP meanwhile, and give the address, ``host:port``.
+
+    Raises
+    ------
+    AddressError
+        If the port is taken.
+    """
+    try:
+        http, thread = start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        message = f"{host}:{port}: metrics cannot be served there: {error.strerror}"
+        raise AddressError(message) from error
+    try:
+        yield f"{host}:{http.server_port}"
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
