@@ -102,6 +102,21 @@ def transaction(connection: PatientConnection, begin: str = "BEGIN IMMEDIATE") -
 
 
 @contextmanager
+def savepoint(connection: PatientConnection) -> Iterator[None]:
+    """Undo what is done inside, and only that, if anything is raised; the transaction around it goes on."""
+    connection.execute("SAVEPOINT inner")
+    try:
+        yield
+    except BaseException:
+        # A full or failing disk may have ended the whole transaction.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO inner")
+            connection.execute("RELEASE inner")
+        raise
+    connection.execute("RELEASE inner")
+
+
+@contextmanager
 def own_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, naming the file."""
     try:

@@ -8,10 +8,11 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from miwake.indexer.errors import StationNotFoundError, StoreError
-from miwake.indexer.storage.changes import Change, Writer, check_label, check_records, check_text
+from miwake.indexer.errors import IndexerError, StationNotFoundError, StoreError
+from miwake.indexer.storage.changes import Change, Writer
 from miwake.indexer.storage.check import check_store
-from miwake.indexer.storage.connection import BUSY_TIMEOUT_S, connect, own_errors, transaction
+from miwake.indexer.storage.connection import BUSY_TIMEOUT_S, connect, own_errors, savepoint, transaction
+from miwake.indexer.storage.edits import addition, relabelling, removal
 from miwake.indexer.storage.files import fsync_folder
 from miwake.indexer.storage.reading import (
     Changes,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.records import Records
     from miwake.indexer.storage.connection import PatientConnection
+    from miwake.indexer.storage.edits import Edit
 
 BATCH = 2_048
 """References read in one transaction: 11 MB of vectors of 1,404 values, and a writer waits for no more than that."""
@@ -135,10 +137,7 @@ class ReferenceStore:
         ReferenceConflictError
             If an id stands for another vector, label or failure mode already.
         """
-        check_text(actor, "the actor")
-        contents = check_records(records, self.schema)
-        with self._writer(actor) as writer:
-            return writer.add(records, contents)
+        return self._apply_alone(addition(records, self.schema, actor=actor))
 
     def relabel(self, ids: Sequence[str], label: int, failure_mode: str, *, actor: str) -> Change:
         """Give references another label and failure mode; what they were stays in their history.
@@ -150,10 +149,7 @@ class ReferenceStore:
         DataError
             If the label is no 32-bit integer.
         """
-        check_text(actor, "the actor")
-        check_label(label, failure_mode)
-        with self._writer(actor) as writer:
-            return writer.relabel(ids, label, failure_mode)
+        return self._apply_alone(relabelling(ids, label, failure_mode, actor=actor))
 
     def remove(self, ids: Sequence[str], *, actor: str) -> Change:
         """Remove references; they stay readable at earlier revisions.
@@ -163,9 +159,18 @@ class ReferenceStore:
         StoreError
             If an id is not there.
         """
-        check_text(actor, "the actor")
-        with self._writer(actor) as writer:
-            return writer.remove(ids)
+        return self._apply_alone(removal(ids, actor=actor))
+
+    def apply(self, edits: Sequence[Edit]) -> list[Change | IndexerError]:
+        """Apply edits in their order in one transaction, each a revision of its own; durable on return.
+
+        Returns
+        -------
+        list
+            For each edit what it did, or why it was refused: then it alone has changed nothing.
+        """
+        with own_errors(self.path), transaction(self._connection):
+            return [self._attempt(edit) for edit in edits]
 
     def batches(self, revision: int | None = None, *, size: int = BATCH) -> Iterator[Snapshot]:
         """Yield the references of a revision in their order, at most ``size`` at a time, verified.
@@ -233,11 +238,22 @@ class ReferenceStore:
         with own_errors(self.path), transaction(self._connection, "BEGIN"):
             check_store(self._connection, self.path)
 
-    @contextmanager
-    def _writer(self, actor: str) -> Iterator[Writer]:
-        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    def _apply_alone(self, edit: Edit) -> Change:
         with own_errors(self.path), transaction(self._connection):
-            yield Writer(self._connection, self.path, actor=actor, at=at)
+            return edit.apply(self._writer(edit))
+
+    def _attempt(self, edit: Edit) -> Change | IndexerError:
+        try:
+            with own_errors(self.path), savepoint(self._connection):
+                return edit.apply(self._writer(edit))
+        except IndexerError as error:
+            if not self._connection.in_transaction:
+                raise
+            return error
+
+    def _writer(self, edit: Edit) -> Writer:
+        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return Writer(self._connection, self.path, actor=edit.actor, at=at)
 
 
 @contextmanager
