@@ -28,8 +28,9 @@ from miwake.indexer.storage.reference_files import write_references
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema
 from miwake.indexer.storage.station import StationFolder, check_station_name
 from miwake.indexer.storage.store import ReferenceStore
-from miwake.indexer.verdict.calibrate import Sample, calibrate
+from miwake.indexer.verdict.calibrate import calibrate
 from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
+from miwake.indexer.verdict.measuring import Sample
 from miwake.indexer.verdict.roles import calibration_rows
 
 if TYPE_CHECKING:
@@ -231,15 +232,18 @@ def _calibrate(
     settings: BuildSettings,
 ) -> Calibration:
     calibrates = calibration_rows(snapshot.row_hashes, snapshot.parts, snapshot.labels, embedder.card.fit_row_hashes)
-    raw = to_unit_scale(snapshot.vectors, embedder.card.value_range)
-    everything = Sample(embeddings=embeddings, raw=raw, labels=snapshot.labels)
-    references, queries = everything.take(np.flatnonzero(~calibrates)), everything.take(np.flatnonzero(calibrates))
-    anchors = class_mean_anchors(snapshot.vectors[~calibrates], references.labels, embedder)
+    sample = Sample(
+        embeddings=embeddings,
+        vectors=snapshot.vectors,
+        labels=snapshot.labels,
+        value_range=embedder.card.value_range,
+    )
+    anchors = class_mean_anchors(snapshot.vectors[~calibrates], snapshot.labels[~calibrates], embedder)
     return calibrate(
-        references,
-        queries,
-        [snapshot.parts[row] for row in np.flatnonzero(calibrates).tolist()],
-        (anchors.labels, anchors.distances(queries.embeddings)),
+        sample,
+        calibrates,
+        snapshot.parts,
+        anchors.distances,
         pass_labels,
         n_candidates=settings.n_candidates,
         n_voting=settings.n_voting,

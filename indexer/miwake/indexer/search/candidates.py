@@ -46,6 +46,10 @@ class Candidates:
         distances = np.where(np.isin(self.positions, masked), np.float32(np.inf), self.distances)
         return Candidates(self.positions, distances, self.beta, self.eta, self.gamma)
 
+    def take(self, queries: NDArray[np.intp]) -> Candidates:
+        """Return the candidates of some of the queries."""
+        return Candidates(*(column[queries] for column in self.columns()))
+
     def columns(self) -> tuple[NDArray[Any], ...]:
         """Return the arrays in the order of the attributes."""
         return self.positions, self.distances, self.beta, self.eta, self.gamma

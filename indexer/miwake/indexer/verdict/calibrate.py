@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +9,7 @@ import numpy as np
 from miwake.indexer import evaluation
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.errors import CalibrationError
-from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, nearest
-from miwake.indexer.search.kinds import build_flat
-from miwake.indexer.search.loading import load_index
-from miwake.indexer.search.proposing import propose
-from miwake.indexer.soart3.kernel import measures_by_id
+from miwake.indexer.search.exact import find_exactly
 from miwake.indexer.verdict.calibration import (
     METHODS,
     Calibration,
@@ -25,15 +20,17 @@ from miwake.indexer.verdict.calibration import (
     VoteSettings,
 )
 from miwake.indexer.verdict.judge import weigh
-from miwake.indexer.verdict.match import fit_mix, histogram
+from miwake.indexer.verdict.match import histogram
+from miwake.indexer.verdict.measuring import Bench, MeasuredPairs, Sample
 from miwake.indexer.verdict.probability import fit_probabilities
 from miwake.indexer.verdict.votes import Classes, count, distance_weights, log_share
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.judge import Weighed
     from miwake.indexer.verdict.match import MatchMix
     from miwake.indexer.verdict.probability import ProbabilityModel
@@ -48,6 +45,9 @@ N_FOLDS = 5
 MAX_QUERIES = 4000
 """Calibration rows used: more would sharpen no figure below a tenth of a point."""
 
+MAX_CHOOSING = 1000
+"""Of them, those on which spaces and powers of SOART3 are tried: they differ by tenths of a point, if at all."""
+
 N_RANDOM_PAIRS = 25
 """References drawn at random for each query, beside its candidates, so that the mix has also seen far pairs."""
 
@@ -61,83 +61,11 @@ MIN_QUERIES = 10
 """Fewer calibration rows than this say nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """Labelled rows as the calibration sees them.
-
-    Attributes
-    ----------
-    embeddings : (N, D) float32
-    raw : (N, V) float32
-        Inspection vectors on a scale of 0 … 1.
-    labels : (N,) int32
-    """
-
-    embeddings: NDArray[np.float32]
-    raw: NDArray[np.float32]
-    labels: NDArray[np.int32]
-
-    def take(self, rows: NDArray[np.intp]) -> Sample:
-        """Return some rows."""
-        return Sample(embeddings=self.embeddings[rows], raw=self.raw[rows], labels=self.labels[rows])
-
-
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """Calibration queries against references: what every fit below works on."""
-
-    references: Sample
-    queries: Sample
-    anchor_distances: NDArray[np.float32]
-    classes: Classes
-    reference_columns: NDArray[np.intp]
-    truth: NDArray[np.intp]
-    positions: NDArray[np.int64]
-    random_positions: NDArray[np.int64]
-    folds: NDArray[np.intp]
-
-    def space(self, settings: RerankSettings) -> tuple[RerankSpace, NDArray[np.float32]]:
-        in_embedding = settings.space == "embedding"
-        references = self.references.embeddings if in_embedding else self.references.raw
-        queries = self.queries.embeddings if in_embedding else self.queries.raw
-        return RerankSpace(references, in_embedding, settings.p_eta, settings.p_gamma), queries
-
-    def measured(self, settings: RerankSettings) -> _Measured:
-        space, queries = self.space(settings)
-        found = measure(self.positions, self.queries.embeddings, self.references.embeddings, space, queries)
-        candidates = nearest(found, self.positions.shape[1])
-        far = measures_by_id(queries, space.references, self.random_positions, p_eta=space.p_eta, p_gamma=space.p_gamma)
-        positions = np.hstack([candidates.positions, self.random_positions])
-        return _Measured(
-            candidates,
-            np.hstack([candidates.beta, far.beta]),
-            np.hstack([candidates.eta, far.eta]),
-            np.hstack([candidates.gamma, far.gamma]),
-            self.reference_columns[positions] == self.truth[:, None],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """Candidates in one space with one pair of powers, and all pairs (Q, M + random) for the mix."""
-
-    candidates: Candidates
-    beta: NDArray[np.float32]
-    eta: NDArray[np.float32]
-    gamma: NDArray[np.float32]
-    same: NDArray[np.bool_]
-
-    def fit_mix(self, rows: NDArray[np.intp]) -> MatchMix:
-        return fit_mix(
-            self.beta[rows].ravel(), self.eta[rows].ravel(), self.gamma[rows].ravel(), self.same[rows].ravel()
-        )
-
-
 def calibrate(
-    references: Sample,
-    queries: Sample,
-    query_parts: Sequence[str],
-    anchors: tuple[NDArray[np.int32], NDArray[np.float32]],
+    sample: Sample,
+    calibrates: NDArray[np.bool_],
+    parts: Sequence[str],
+    anchors: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     pass_labels: Sequence[int],
     *,
     n_candidates: int = 100,
@@ -148,12 +76,15 @@ def calibrate(
 
     Parameters
     ----------
-    references : Sample
-        Rows of fit parts.
-    queries, query_parts
-        Rows of calibration parts, none of which is among the fit parts; an empty part is a part of its own.
-    anchors : (C,) int32 labels and (Q, C) float32 distances
-        Labels of the anchors of the references, sorted, and each query's distances to them.
+    sample : Sample
+        N rows.
+    calibrates : (N,) bool
+        Which of them are queries, the others being the references; no part is on both sides.
+    parts : N texts
+        An empty one is a part of its own.
+    anchors : callable
+        Returns the (Q, C) float32 distances of (Q, D) float32 embedded queries to the nearest anchor of each class of
+        the references, sorted by label.
     pass_labels : sequence of int
     n_candidates, n_voting : int
         M, and how many references vote.
@@ -166,7 +97,7 @@ def calibrate(
         If too few calibration rows have a label that the references know, or no pair matches or mismatches.
     """
     bench, n_not_covered, n_parts = _prepare(
-        references, queries, query_parts, anchors, pass_labels, n_candidates=n_candidates, seed=seed
+        sample, calibrates, parts, anchors, pass_labels, n_candidates=n_candidates, seed=seed
     )
     vote = VoteSettings(n_voting=n_voting, bandwidth=_fit_bandwidth(bench, n_voting))
     rerank, rerank_accuracy = _choose_rerank(bench, vote, n_candidates)
@@ -198,7 +129,7 @@ def calibrate(
         evidence=Evidence(
             n_rows=len(rows),
             n_parts=n_parts,
-            n_references=len(references.labels),
+            n_references=int((~calibrates).sum()),
             n_not_covered=n_not_covered,
             methods=methods,
             rerank_accuracy=rerank_accuracy,
@@ -211,40 +142,39 @@ def calibrate(
 
 
 def _prepare(
-    references: Sample,
-    queries: Sample,
-    query_parts: Sequence[str],
-    anchors: tuple[NDArray[np.int32], NDArray[np.float32]],
+    sample: Sample,
+    calibrates: NDArray[np.bool_],
+    parts: Sequence[str],
+    anchors: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     pass_labels: Sequence[int],
     *,
     n_candidates: int,
     seed: int,
-) -> tuple[_Bench, int, int]:
+) -> tuple[Bench, int, int]:
     rng = np.random.default_rng(seed)
-    covered = np.flatnonzero(np.isin(queries.labels, references.labels))
-    n_not_covered = len(queries.labels) - len(covered)
+    references, queries = np.flatnonzero(~calibrates), np.flatnonzero(calibrates)
+    classes = Classes.of(sample.labels[references], pass_labels)
+    covered = queries[np.isin(sample.labels[queries], classes.labels)]
+    n_not_covered = len(queries) - len(covered)
     if len(covered) > MAX_QUERIES:
         covered = np.sort(rng.choice(covered, MAX_QUERIES, replace=False))
     if len(covered) < MIN_QUERIES:
         message = (
-            f"{len(covered)} calibration rows whose label the {len(references.labels)} fit references know, "
+            f"{len(covered)} calibration rows whose label the {len(references)} fit references know, "
             f"expected at least {MIN_QUERIES}: the data needs more parts of each class"
         )
         raise CalibrationError(message)
-    queries = queries.take(covered)
-    part_of = _part_numbers([query_parts[row] for row in covered.tolist()])
-    classes = Classes.of(references.labels, pass_labels)
-    n_references, n_dimensions = references.embeddings.shape
-    index = load_index(build_flat(references.embeddings), n_references=n_references, n_dimensions=n_dimensions)
-    bench = _Bench(
-        references,
-        queries,
-        anchors[1][covered],
+    part_of = _part_numbers([parts[row] for row in covered.tolist()])
+    embedded = sample.embeddings[covered]
+    bench = Bench(
+        sample,
+        covered,
+        anchors(embedded),
         classes,
-        classes.columns(references.labels),
-        classes.columns(queries.labels),
-        propose(index, queries.embeddings, min(n_candidates, n_references)),
-        rng.integers(0, n_references, (len(covered), N_RANDOM_PAIRS)),
+        classes.columns(sample.labels),
+        classes.columns(sample.labels[covered]),
+        find_exactly(embedded, sample.embeddings, references, min(n_candidates, len(references))),
+        references[rng.integers(0, len(references), (len(covered), N_RANDOM_PAIRS))],
         rng.permutation(part_of.max() + 1)[part_of] % N_FOLDS,
     )
     return bench, n_not_covered, int(part_of.max()) + 1
@@ -255,7 +185,7 @@ def _part_numbers(parts: Sequence[str]) -> NDArray[np.intp]:
     return np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1]
 
 
-def _fit_bandwidth(bench: _Bench, n_voting: int) -> float:
+def _fit_bandwidth(bench: Bench, n_voting: int) -> float:
     """Return the bandwidth under which the class-balanced shares say most about the truth, classes weighing alike."""
     candidates = bench.measured(RerankSettings()).candidates
     distances = candidates.distances[:, :n_voting]
@@ -270,8 +200,10 @@ def _fit_bandwidth(bench: _Bench, n_voting: int) -> float:
     return min((unit * factor for factor in BANDWIDTHS), key=loss)
 
 
-def _choose_rerank(bench: _Bench, vote: VoteSettings, n_candidates: int) -> tuple[RerankSettings, dict[str, float]]:
+def _choose_rerank(bench: Bench, vote: VoteSettings, n_candidates: int) -> tuple[RerankSettings, dict[str, float]]:
     """Return what re-ranks best, the usual settings unless beaten beyond chance, and the accuracy of all tried."""
+    if len(bench.truth) > MAX_CHOOSING:
+        bench = bench.take(np.linspace(0, len(bench.truth) - 1, MAX_CHOOSING).astype(np.intp))
     right: dict[RerankSettings, NDArray[np.bool_]] = {}
     for space in ("embedding", "raw"):
         for p_eta, p_gamma in POWERS if space == "embedding" else POWERS[:1]:
@@ -288,12 +220,12 @@ def _choose_rerank(bench: _Bench, vote: VoteSettings, n_candidates: int) -> tupl
     return best, accuracy
 
 
-def _weigh(bench: _Bench, candidates: Candidates, mix: MatchMix, vote: VoteSettings) -> Weighed:
+def _weigh(bench: Bench, candidates: Candidates, mix: MatchMix, vote: VoteSettings) -> Weighed:
     return weigh(candidates, bench.anchor_distances, bench.reference_columns, bench.classes, mix, vote)
 
 
 def _cross_fit(
-    bench: _Bench, measured: _Measured, vote: VoteSettings, *, with_probabilities: bool = True
+    bench: Bench, measured: MeasuredPairs, vote: VoteSettings, *, with_probabilities: bool = True
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return method columns (Q, 3) and class probabilities (Q, C), each row by a fit that has not seen its part."""
     found = np.empty((len(bench.truth), len(LabelMethod)), dtype=np.intp)
@@ -303,15 +235,19 @@ def _cross_fit(
         if not len(held_out) or not len(seen):
             message = f"calibration rows of fewer than {N_FOLDS} parts: a cross-fit needs that many"
             raise CalibrationError(message)
-        weighed = _weigh(bench, measured.candidates, measured.fit_mix(seen), vote)
-        found[held_out] = weighed.method_columns[held_out]
-        if with_probabilities:
+        mix = measured.fit_mix(seen)
+        if not with_probabilities:
+            weighed = _weigh(bench.take(held_out), measured.candidates.take(held_out), mix, vote)
+            found[held_out] = weighed.method_columns
+        else:
+            weighed = _weigh(bench, measured.candidates, mix, vote)
+            found[held_out] = weighed.method_columns[held_out]
             model: ProbabilityModel = fit_probabilities(weighed.features.take(seen), bench.truth[seen], bench.classes)
             probabilities[held_out] = model.class_probabilities(weighed.features.take(held_out), bench.classes)
     return found, probabilities
 
 
-def _rates(bench: _Bench, found: NDArray[np.intp]) -> Measured:
+def _rates(bench: Bench, found: NDArray[np.intp]) -> Measured:
     labels = bench.classes.labels
     truth, answered = labels[bench.truth], labels[found]
     passes = [int(label) for label in labels[bench.classes.passes]]
