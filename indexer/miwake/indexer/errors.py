@@ -5,6 +5,8 @@
     IndexerError
     ├── DataError (ValueError)          a data set cannot be used as it is
     ├── InvalidVectorError (ValueError) a batch of vectors has the wrong shape
+    ├── FilterError (ValueError)        a filter cannot be what it should
+    ├── SearchOptionsError (ValueError) an option of a search is outside its bounds
     ├── EmbedderError                   an embedder artifact cannot be used
     ├── StoreError                      the store of a station cannot be used
     │   ├── StationNotFoundError        there is no such station, or nothing published in it
@@ -34,6 +36,19 @@ class InvalidVectorError(IndexerError, ValueError):
         super().__init__(f"vectors of shape {actual}, expected {expected}")
         self.expected = expected
         self.actual = actual
+
+
+class FilterError(IndexerError, ValueError):
+    """A filter cannot be what it should: a field, a value, its depth or its size."""
+
+
+class SearchOptionsError(IndexerError, ValueError):
+    """An option of a search is outside its bounds; ``option`` names it."""
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(f"{option}: {problem}")
+        self.option = option
+        self.problem = problem
 
 
 class EmbedderError(IndexerError):
