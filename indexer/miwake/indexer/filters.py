@@ -148,7 +148,12 @@ class Not:
 
 
 Filter: TypeAlias = LabelIn | FailureModeIn | PartIn | GroupIn | SourceIn | InspectedBetween | AllOf | AnyOf | Not
-TEXT_CONDITIONS = {"failure_mode": FailureModeIn, "part": PartIn, "group": GroupIn, "source": SourceIn}
+TEXT_CONDITIONS: dict[str, type[FailureModeIn | PartIn | GroupIn | SourceIn]] = {
+    "failure_mode": FailureModeIn,
+    "part": PartIn,
+    "group": GroupIn,
+    "source": SourceIn,
+}
 """The conditions on texts by the column that they look at."""
 
 FIELDS = ("label", *TEXT_CONDITIONS, "time")
@@ -199,7 +204,9 @@ def _condition(field: str, comparison: str, values: str) -> Filter:
         message = f"{field}{comparison}…, expected {field}=… or {field}!=…"
         raise FilterError(message)
     texts = _read_texts(values.strip())
-    found = LabelIn(tuple(map(_read_label, texts))) if field == "label" else TEXT_CONDITIONS[field](tuple(texts))
+    found: Filter = (
+        LabelIn(tuple(map(_read_label, texts))) if field == "label" else TEXT_CONDITIONS[field](tuple(texts))
+    )
     return found if comparison == "=" else Not(found)
 
 

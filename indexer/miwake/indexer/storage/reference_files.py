@@ -152,3 +152,34 @@ class ReferenceFiles:
         """
         values = self._batch.column(column)
         return values.indices.to_numpy(zero_copy_only=True), tuple(values.dictionary.to_pylist())
+
+    def is_any(self, column: str, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Return for which references a repeating column holds one of the texts, (N,) bool."""
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        values = self._batch.column(column)
+        wanted = pa.array(texts, type=pa.large_utf8())
+        is_wanted: NDArray[np.bool_] = pc.is_in(values.dictionary, value_set=wanted).to_numpy(zero_copy_only=False)
+        found: NDArray[np.bool_] = is_wanted[values.indices.to_numpy(zero_copy_only=True)]
+        return found
+
+    def instants(self) -> NDArray[np.datetime64]:
+        """Return when each reference was inspected, (N,) in microseconds UTC; not-a-time where it is not known.
+
+        Raises
+        ------
+        ArtifactCorruptError
+            If a time is none.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        texts = self._batch.column("time")
+        known = pc.if_else(pc.equal(texts, ""), None, texts)
+        try:
+            times = pc.cast(known, pa.timestamp("us", tz="UTC"))
+        except pa.ArrowInvalid as error:
+            message = f"{REFERENCES_FILE}: column time: {error}"
+            raise ArtifactCorruptError(message) from error
+        return np.asarray(times.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False))
