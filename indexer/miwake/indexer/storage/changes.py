@@ -184,19 +184,23 @@ class Writer:
         return found
 
     def _is_new(self, records: Records, contents: Sequence[bytes], row: int) -> bool:
-        found = self._find(records.ids[row])
+        what = (contents[row], int(records.labels[row]), records.failure_modes[row])
+        return self._is_absent(records.ids[row], *what, where=f"{records.source}: row {row}")
+
+    def _is_absent(self, reference_id: str, sha256: bytes, label: int, failure_mode: str, *, where: str) -> bool:
+        found = self._find(reference_id)
         if found is None:
             return True
         stored, _ = found
-        if stored.sha256 != contents[row]:
-            there, here = f"vector {stored.sha256.hex()[:12]}", f"vector {contents[row].hex()[:12]}"
-        elif (stored.label, stored.failure_mode) != (int(records.labels[row]), records.failure_modes[row]):
+        if stored.sha256 != sha256:
+            there, here = f"vector {stored.sha256.hex()[:12]}", f"vector {sha256.hex()[:12]}"
+        elif (stored.label, stored.failure_mode) != (label, failure_mode):
             there = f"label {stored.label} ({stored.failure_mode!r})"
-            here = f"label {records.labels[row]} ({records.failure_modes[row]!r})"
+            here = f"label {label} ({failure_mode!r})"
         else:
             return False
         message = (
-            f"{records.source}: row {row}: id {stored.id!r} has {here}, the reference of that id from "
+            f"{where}: id {stored.id!r} has {here}, the reference of that id from "
             f"{stored.source} has {there}: relabel it, remove it first, or give the new one another id"
         )
         raise ReferenceConflictError(message)
@@ -211,8 +215,11 @@ class Writer:
             n_changed=n_changed,
             n_references=latest.n_references + n_more,
         )
-        self._connection.execute("INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
+        self._insert_revision(row)
         return row.revision
+
+    def _insert_revision(self, row: Revision) -> None:
+        self._connection.execute("INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
 
     def _next(self, column: str, table: str) -> int:
         (last,) = self._connection.execute(f"SELECT max({column}) FROM {table}").fetchone()  # noqa: S608 - constants

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from miwake.indexer.errors import IndexerError, StationNotFoundError, StoreError
-from miwake.indexer.storage.changes import Change, Writer
+from miwake.indexer.storage.changes import Change, Writer, check_text
 from miwake.indexer.storage.check import check_store
 from miwake.indexer.storage.connection import BUSY_TIMEOUT_S, connect, own_errors, savepoint, transaction
 from miwake.indexer.storage.edits import addition, relabelling, removal
@@ -26,6 +26,7 @@ from miwake.indexer.storage.reading import (
 )
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
 from miwake.indexer.storage.station import make_folder
+from miwake.indexer.storage.transfer import Restorer, read_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from miwake.indexer.records import Records
     from miwake.indexer.storage.connection import PatientConnection
     from miwake.indexer.storage.edits import Edit
+    from miwake.indexer.storage.transfer import VersionBatch
 
 BATCH = 2_048
 """References read in one transaction: 11 MB of vectors of 1,404 values, and a writer waits for no more than that."""
@@ -215,6 +217,34 @@ class ReferenceStore:
         with own_errors(self.path), transaction(self._connection, "BEGIN"):
             return read_changes(self._connection, self.path, self.schema, since)
 
+    def versions(self, revision: int, *, are_live: bool, size: int = BATCH) -> Iterator[VersionBatch]:
+        """Yield the versions of references that are live at a revision, or those that had ended by then, verified.
+
+        Parameters
+        ----------
+        revision : int
+            Must exist.
+        are_live : bool
+        size : int
+            Most versions in a batch; each batch is one short transaction.
+        """
+        with own_errors(self.path):
+            yield from read_versions(
+                self._connection,
+                self.path,
+                revision=revision,
+                n_values=self.schema.n_values,
+                size=size,
+                are_live=are_live,
+            )
+
+    @contextmanager
+    def restoring(self, *, actor: str) -> Iterator[Restorer]:
+        """Write versions as an export has them, in one transaction; if anything is raised inside, nothing is."""
+        check_text(actor, "the actor")
+        with own_errors(self.path), transaction(self._connection):
+            yield Restorer(self._connection, self.path, actor=actor, at=_now())
+
     def history(self, reference_id: str) -> list[HistoryEntry]:
         """Return everything that happened to an id, oldest first; empty if it was never there."""
         with own_errors(self.path):
@@ -252,8 +282,11 @@ class ReferenceStore:
             return error
 
     def _writer(self, edit: Edit) -> Writer:
-        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return Writer(self._connection, self.path, actor=edit.actor, at=at)
+        return Writer(self._connection, self.path, actor=edit.actor, at=_now())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @contextmanager
