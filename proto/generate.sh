@@ -8,9 +8,9 @@ if [ "${1:-}" = "--check" ]; then
   trap 'rm -rf "$target"' EXIT
 fi
 python -m grpc_tools.protoc --proto_path=. --python_out="$target" --mypy_out="quiet:$target" \
-  miwake/inspection/v1/*.proto
+  miwake/inspection/v1/*.proto miwake/inference/*.proto
 python -m grpc_tools.protoc --proto_path=. --grpc_python_out="$target" --mypy_grpc_out="quiet:$target" \
-  miwake/inspection/v1/*_service.proto
+  miwake/inspection/v1/*_service.proto miwake/inference/*_service.proto
 [ "$target" = . ] && exit 0
 status=0
 while IFS= read -r file; do

@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
 from miwake.server.batcher import Batcher
+from miwake.server.engine import Engine
 from miwake.server.intake import Limits
 from miwake.server.lifecycle import SERVICE, Edge
-from miwake.server.service import InspectionService
 from miwake.server.settings import Settings
 from miwake.server.stations import Stations
 from support.index import POISON, FakeIndex, FakeStore, vector_of
@@ -52,7 +52,7 @@ def serving(index: FakeIndex, *, is_loaded: bool = True, queue_limit: int = 100)
     limits = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=8, stream_window=8)
     stations = Stations(FakeStore(index), poll_s=1)
     with Batcher(max_batch=4, queue_limit=queue_limit) as batcher:
-        edge = Edge.open(settings, InspectionService(stations=stations, batcher=batcher, limits=limits))
+        edge = Edge.open(settings, Engine.of(stations, batcher, limits))
         try:
             if is_loaded:
                 stations.load(Path("store"), ())

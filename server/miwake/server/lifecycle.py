@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc
 from miwake.server.batcher import Batcher
+from miwake.server.engine import Engine
 from miwake.server.errors import AddressError
 from miwake.server.intake import Limits
 from miwake.server.interceptor import ErrorInterceptor
@@ -81,18 +82,13 @@ def serve(settings: Settings, opener: Opener, *, stop: threading.Event, announce
         queue_limit=settings.queue_limit,
         observe=None if metrics is None else metrics.count_batch,
     ) as batcher:
-        service = InspectionService(
-            stations=stations,
-            batcher=batcher,
-            limits=limits,
-            encoded=None if metrics is None else metrics.count_encoded,
-        )
-        edge = Edge.open(settings, service)
+        engine = Engine.of(stations, batcher, limits, encoded=None if metrics is None else metrics.count_encoded)
+        edge = Edge.open(settings, engine)
         try:
             stations.load(settings.store, settings.stations)
             with (
                 stations,
-                _exposed(metrics, settings, StateCollector(stations=stations, batcher=batcher, service=service)),
+                _exposed(metrics, settings, StateCollector(engine)),
             ):
                 edge.set_serving()
                 announce(edge.address)
@@ -120,12 +116,13 @@ class Edge:
     """The gRPC server with its services, listening on an address."""
 
     server: grpc.Server
-    service: InspectionService
+    engine: Engine
+    inspection: InspectionService
     health: health.HealthServicer
     address: str
 
     @classmethod
-    def open(cls, settings: Settings, service: InspectionService) -> Edge:
+    def open(cls, settings: Settings, engine: Engine) -> Edge:
         """Listen; health says NOT_SERVING until told otherwise.
 
         Raises
@@ -144,7 +141,8 @@ class Edge:
         checks = health.HealthServicer()
         for name in ("", SERVICE):
             checks.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
-        inspection_service_pb2_grpc.add_InspectionServiceServicer_to_server(service, server)
+        inspection = InspectionService(engine)
+        inspection_service_pb2_grpc.add_InspectionServiceServicer_to_server(inspection, server)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
@@ -154,7 +152,7 @@ class Edge:
             raise AddressError(message) from error
         server.start()
         log.info("bound", address=f"{host}:{port}")
-        return cls(server, service, checks, f"{host}:{port}")
+        return cls(server, engine, inspection, checks, f"{host}:{port}")
 
     def set_serving(self) -> None:
         """Let health say SERVING."""
@@ -166,13 +164,13 @@ class Edge:
         """Let health say NOT_SERVING, tell every stream, and wait until everything accepted is answered."""
         self.health.enter_graceful_shutdown()
         log.info("draining", timeout_s=timeout_s)
-        n_open = self.service.drain(timeout_s)
+        n_open = self.engine.calls.drain(timeout_s)
         log.info("drained", n_cut=n_open)
 
     def close(self) -> None:
         """Close every connection."""
         self.server.stop(STOP_GRACE_S).wait()
-        self.service.close()
+        self.inspection.close()
         log.info("stopped")
 
 

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from miwake.server.batcher import Batcher, Computed
+    from miwake.server.batcher import Computed
+    from miwake.server.engine import Engine
     from miwake.server.index import Index
-    from miwake.server.service import InspectionService
-    from miwake.server.stations import Stations
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Bounds of the histograms of times."""
@@ -118,19 +117,19 @@ class StateCollector(Collector):
 
     Parameters
     ----------
-    stations, batcher, service
+    engine : Engine
         What is asked.
     """
 
-    def __init__(self, *, stations: Stations, batcher: Batcher, service: InspectionService) -> None:
-        self._stations = stations
-        self._batcher = batcher
-        self._service = service
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
         """Yield the states as they are now."""
-        yield GaugeMetricFamily("miwake_queued_vectors", "Vectors that wait to be computed.", self._batcher.n_queued)
-        yield GaugeMetricFamily("miwake_open_streams", "Open Inspect streams.", self._service.n_streams)
+        yield GaugeMetricFamily(
+            "miwake_queued_vectors", "Vectors that wait to be computed.", self._engine.batcher.n_queued
+        )
+        yield GaugeMetricFamily("miwake_open_streams", "Open Inspect streams.", self._engine.calls.n_streams)
         generation = GaugeMetricFamily(
             "miwake_generation",
             "1 for what answers.",
@@ -140,7 +139,7 @@ class StateCollector(Collector):
         refused = GaugeMetricFamily(
             "miwake_refused", "1 while what is current cannot be opened or read.", labels=("station",)
         )
-        for station in self._stations.all():
+        for station in self._engine.stations.all():
             index = station.index
             generation.add_metric((index.station, index.generation, index.embedder_id, index.threshold_set), 1)
             revision.add_metric((index.station,), index.revision)

@@ -18,12 +18,11 @@ from miwake.server.intake import verdict_jobs
 from miwake.server.jobs import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from miwake.inspection.v1 import inspection_service_pb2
-    from miwake.server.batcher import Batcher
-    from miwake.server.intake import Limits
-    from miwake.server.stations import Station, Stations
+    from miwake.server.engine import Engine
+    from miwake.server.stations import Station
 
 
 class Signal(Enum):
@@ -47,13 +46,11 @@ class InspectStream:
     Vectors are *accepted* once they are counted here; every accepted one is answered, also when the server drains.
     """
 
-    def __init__(
-        self, *, stations: Stations, batcher: Batcher, limits: Limits, encoded: Callable[[float], object] | None = None
-    ) -> None:
-        self._stations = stations
-        self._encoded = encoded
-        self._batcher = batcher
-        self._limits = limits
+    def __init__(self, engine: Engine) -> None:
+        self._stations = engine.stations
+        self._batcher = engine.batcher
+        self._limits = engine.limits
+        self._encoded = engine.encoded
         self._events: SimpleQueue[Delivery | Signal | Failure] = SimpleQueue()
         self._lane = Lane(self._events.put)
         self._station: Station | None = None

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
 from miwake.server.batcher import Batcher
+from miwake.server.engine import Engine
 from miwake.server.errors import DeadlineError, OverloadedError, StoppingError
 from miwake.server.intake import Limits
 from miwake.server.service import InspectionService
@@ -37,16 +38,20 @@ class GoneContext(Context):
 
 
 @contextmanager
-def open_service(index: FakeIndex) -> Iterator[InspectionService]:
+def open_engine(index: FakeIndex) -> Iterator[Engine]:
     stations = Stations(FakeStore(index), poll_s=1)
     stations.load(Path("store"), ())
     with Batcher(max_batch=LIMITS.max_batch, queue_limit=100) as batcher:
-        service = InspectionService(stations=stations, batcher=batcher, limits=LIMITS)
         try:
-            yield service
+            yield Engine.of(stations, batcher, LIMITS)
         finally:
             index.gate.set()
-            service.close()
+
+
+@contextmanager
+def open_service(index: FakeIndex) -> Iterator[InspectionService]:
+    with open_engine(index) as engine, closing(InspectionService(engine)) as service:
+        yield service
 
 
 def classify(*firsts: float) -> inspection_service_pb2.ClassifyRequest:
@@ -75,8 +80,8 @@ def test_what_a_caller_who_is_gone_asked_is_not_computed() -> None:
 
 
 def test_a_stopping_service_takes_nothing_new() -> None:
-    with open_service(FakeIndex()) as service:
-        assert service.drain(0) == 0
+    with open_engine(FakeIndex()) as engine, closing(InspectionService(engine)) as service:
+        assert engine.calls.drain(0) == 0
 
         with pytest.raises(StoppingError):
             service.Classify(classify(0.5), Context())  # type: ignore[arg-type]

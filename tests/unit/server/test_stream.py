@@ -10,6 +10,7 @@ import pytest
 
 from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
 from miwake.server.batcher import Batcher
+from miwake.server.engine import Engine
 from miwake.server.errors import RequestError, UnknownStationError
 from miwake.server.intake import Limits
 from miwake.server.stations import Stations
@@ -35,7 +36,7 @@ def open_stream(store: FakeStore) -> Iterator[InspectStream]:
     stations = Stations(store, poll_s=1)
     stations.load(Path("store"), ())
     with Batcher(max_batch=LIMITS.max_batch, queue_limit=100) as batcher:
-        yield InspectStream(stations=stations, batcher=batcher, limits=LIMITS)
+        yield InspectStream(Engine.of(stations, batcher, LIMITS))
 
 
 @contextmanager
@@ -198,7 +199,7 @@ def test_no_response_mixes_generations_and_later_ones_name_the_new_one() -> None
         yield request(0.3, 0.4)
 
     with Batcher(max_batch=64, queue_limit=100) as batcher:
-        stream = InspectStream(stations=stations, batcher=batcher, limits=LIMITS)
+        stream = InspectStream(Engine.of(stations, batcher, LIMITS))
         with reading(stream, requests()):
             responses = list(stream.answers())
 

@@ -1,0 +1,122 @@
+"""The calls that are open: each is counted, refused once the server stops, and answered by the compute thread."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from miwake.server.batcher import Lane
+from miwake.server.errors import DeadlineError, OverloadedError, StoppingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import grpc
+
+    from miwake.server.batcher import Batcher
+    from miwake.server.jobs import Delivery, Job
+    from miwake.server.stream import InspectStream
+
+STREAM_RETRY_AFTER_S = 5.0
+"""When to try again where too many streams are open: they last."""
+
+
+class Calls:
+    """The open calls of all services of a server.
+
+    Parameters
+    ----------
+    batcher : Batcher
+    max_streams : int
+        Most ``Inspect`` streams open at once.
+    """
+
+    def __init__(self, batcher: Batcher, *, max_streams: int) -> None:
+        self._batcher = batcher
+        self._max_streams = max_streams
+        self._changed = threading.Condition()
+        self._streams: set[InspectStream] = set()
+        self._n_calls = 0
+        self._is_stopping = False
+
+    @property
+    def n_streams(self) -> int:
+        """Open ``Inspect`` streams."""
+        return len(self._streams)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._is_stopping
+
+    @contextmanager
+    def opened(self, stream: InspectStream | None = None) -> Iterator[None]:
+        """Count a call for as long as it is open.
+
+        Raises
+        ------
+        StoppingError
+            If the server is stopping.
+        OverloadedError
+            If it is a stream, and too many are open.
+        """
+        with self._changed:
+            if self._is_stopping:
+                raise StoppingError
+            if stream is not None:
+                if len(self._streams) >= self._max_streams:
+                    raise OverloadedError(
+                        what="open streams", limit=self._max_streams, retry_after_s=STREAM_RETRY_AFTER_S
+                    )
+                self._streams.add(stream)
+            self._n_calls += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                if stream is not None:
+                    self._streams.remove(stream)
+                self._n_calls -= 1
+                self._changed.notify_all()
+
+    def answer(self, jobs: Sequence[Job], context: grpc.ServicerContext) -> list[Delivery]:
+        """Have a unary call's jobs answered.
+
+        Raises
+        ------
+        OverloadedError
+            If the queue is full.
+        DeadlineError
+            If the caller is gone before the answer is there.
+        """
+        arrived: SimpleQueue[Delivery | None] = SimpleQueue()
+        lane = Lane(arrived.put)
+        context.add_callback(lambda: arrived.put(None))
+        self._batcher.submit(lane, jobs, wait=False)
+        deliveries: list[Delivery] = []
+        while sum(len(delivery.answered) for delivery in deliveries) < len(jobs):
+            delivery = arrived.get()
+            if delivery is None:
+                self._batcher.cancel(lane)
+                raise DeadlineError
+            deliveries.append(delivery)
+        return deliveries
+
+    def drain(self, timeout_s: float) -> int:
+        """Take nothing new, and wait until everything accepted is answered.
+
+        Returns
+        -------
+        int
+            Calls that were still open when the time was over.
+        """
+        with self._changed:
+            self._is_stopping = True
+            streams = tuple(self._streams)
+        for stream in streams:
+            stream.drain()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._n_calls, timeout_s)
+            return self._n_calls

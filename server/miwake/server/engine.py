@@ -1,0 +1,49 @@
+"""What the services have in common: the stations that answer, the thread that computes, the calls that wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from miwake.server.calls import Calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from miwake.server.batcher import Batcher
+    from miwake.server.intake import Limits
+    from miwake.server.stations import Stations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What is behind the services of one server.
+
+    Attributes
+    ----------
+    stations : Stations
+    batcher : Batcher
+    calls : Calls
+    limits : Limits
+    encoded : function of seconds, or None
+        Told how long each response of a stream took to be encoded.
+    """
+
+    stations: Stations
+    batcher: Batcher
+    calls: Calls
+    limits: Limits
+    encoded: Callable[[float], object] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        stations: Stations,
+        batcher: Batcher,
+        limits: Limits,
+        *,
+        encoded: Callable[[float], object] | None = None,
+    ) -> Engine:
+        """Return an engine that no call has been made to yet."""
+        calls = Calls(batcher, max_streams=limits.max_streams)
+        return cls(stations=stations, batcher=batcher, calls=calls, limits=limits, encoded=encoded)
