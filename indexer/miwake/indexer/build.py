@@ -32,6 +32,7 @@ from miwake.indexer.verdict.calibrate import calibrate
 from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
 from miwake.indexer.verdict.measuring import Sample
 from miwake.indexer.verdict.roles import calibration_rows
+from miwake.indexer.verdict.scores import SCORES_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.records import Records
     from miwake.indexer.storage.reading import Snapshot
+    from miwake.indexer.verdict.calibrate import Calibrated
 
 Report = Callable[[str], None]
 """Is told of each step as it begins."""
@@ -174,10 +176,10 @@ def rebuild(
         with _timed(seconds, "embed", report, f"embedding {len(snapshot)} references"):
             embeddings = embedder.embed(snapshot.vectors)
         with _timed(seconds, "calibrate", report, "calibrating"):
-            calibration = _calibrate(snapshot, embeddings, embedder, references.schema.pass_labels, settings)
+            calibrated = _calibrate(snapshot, embeddings, embedder, references.schema.pass_labels, settings)
 
         def write(part: Path) -> Contents:
-            _write(part, snapshot, embeddings, embedder, calibration)
+            _write(part, snapshot, embeddings, embedder, calibrated)
             _write_canaries(part, snapshot, embedder, references.schema)
             return Contents(
                 embedder_id=embedder_id,
@@ -198,7 +200,7 @@ def rebuild(
         revision=manifest.base_revision,
         n_references=manifest.n_references,
         n_added=n_added,
-        calibration=calibration,
+        calibration=calibrated.calibration,
         seconds=seconds,
     )
 
@@ -230,7 +232,7 @@ def _calibrate(
     embedder: Embedder,
     pass_labels: tuple[int, ...],
     settings: BuildSettings,
-) -> Calibration:
+) -> Calibrated:
     calibrates = calibration_rows(snapshot.row_hashes, snapshot.parts, snapshot.labels, embedder.card.fit_row_hashes)
     sample = Sample(
         embeddings=embeddings,
@@ -252,16 +254,17 @@ def _calibrate(
 
 
 def _write(
-    part: Path, snapshot: Snapshot, embeddings: NDArray[np.float32], embedder: Embedder, calibration: Calibration
+    part: Path, snapshot: Snapshot, embeddings: NDArray[np.float32], embedder: Embedder, calibrated: Calibrated
 ) -> None:
     write_references(part, snapshot)
     np.save(part / EMBEDDINGS_FILE, embeddings, allow_pickle=False)
-    if calibration.rerank.space == "raw":
+    if calibrated.calibration.rerank.space == "raw":
         np.save(part / RAW_FILE, to_unit_scale(snapshot.vectors, embedder.card.value_range), allow_pickle=False)
     (part / INDEX_FILE).write_bytes(build_flat(embeddings))
     anchors = class_mean_anchors(snapshot.vectors, snapshot.labels, embedder)
     (part / ANCHORS_FILE).write_bytes(anchors.to_npz())
-    (part / CALIBRATION_FILE).write_bytes(to_json(calibration))
+    (part / CALIBRATION_FILE).write_bytes(to_json(calibrated.calibration))
+    (part / SCORES_FILE).write_bytes(calibrated.scores.to_npz())
 
 
 def _write_canaries(part: Path, snapshot: Snapshot, embedder: Embedder, schema: StationSchema) -> None:
