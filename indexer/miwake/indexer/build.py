@@ -15,7 +15,7 @@ import numpy as np
 from miwake.indexer.anchors import ANCHORS_FILE, class_mean_anchors
 from miwake.indexer.canaries import CANARIES_FILE, make_canaries
 from miwake.indexer.embedder import Embedder
-from miwake.indexer.errors import EmbedderError, StoreError
+from miwake.indexer.errors import EmbedderError, StationNotFoundError, StoreError
 from miwake.indexer.live import to_unit_scale
 from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
 from miwake.indexer.scale import FLATNESS
@@ -25,8 +25,8 @@ from miwake.indexer.storage.files import to_json
 from miwake.indexer.storage.generation import Contents, publish
 from miwake.indexer.storage.installed_embedder import install_embedder
 from miwake.indexer.storage.reference_files import write_references
-from miwake.indexer.storage.schema import STORE_FILE, StationSchema
-from miwake.indexer.storage.station import StationFolder, check_station_name
+from miwake.indexer.storage.schema import StationSchema
+from miwake.indexer.storage.station import CURRENT_FILE, StationFolder, check_station_name
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.indexer.verdict.calibrate import calibrate
 from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
@@ -107,6 +107,8 @@ def build(
 ) -> Built:
     """Create a station from records and an embedder, and publish its first generation.
 
+    What a killed build has left is gone on with, if the station has published nothing and is of the same kind.
+
     Raises
     ------
     StoreError
@@ -118,9 +120,8 @@ def build(
     """
     check_station_name(station)
     folder = StationFolder(store / station)
-    if (folder.path / STORE_FILE).exists():
-        message = f"{folder.path}: the station exists already; `miwake-index rebuild` adds to it"
-        raise StoreError(message)
+    if (folder.path / CURRENT_FILE).exists():
+        raise _exists(folder)
     embedder = Embedder.open(embedder_folder)
     _check_fit(embedder, records)
     schema = StationSchema(
@@ -132,12 +133,25 @@ def build(
     )
     existed = folder.path.exists()
     try:
-        ReferenceStore.create(folder.path, schema=schema).close()
+        _begin_store(folder, schema)
         return rebuild(folder, records=records, embedder_folder=embedder_folder, settings=settings, report=report)
     except BaseException:
         if not existed:
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
+
+
+def _begin_store(folder: StationFolder, schema: StationSchema) -> None:
+    try:
+        with ReferenceStore.open(folder.path) as store:
+            if store.schema != schema:
+                raise _exists(folder)
+    except StationNotFoundError:
+        ReferenceStore.create(folder.path, schema=schema).close()
+
+
+def _exists(folder: StationFolder) -> StoreError:
+    return StoreError(f"{folder.path}: the station exists already; `miwake-index rebuild` adds to it")
 
 
 def rebuild(
