@@ -18,9 +18,9 @@ from miwake.indexer.errors import (
     StoreError,
 )
 from miwake.indexer.index import InspectionIndex
-from miwake.indexer.live import to_unit_scale
 from miwake.indexer.opening import open_index
 from miwake.indexer.records import Records
+from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.soart3 import plain as soart3
 from miwake.indexer.splits import held_out_split
 from miwake.indexer.storage.reading import Snapshot
@@ -327,6 +327,26 @@ def test_a_station_that_exists_is_not_built_again(
 ) -> None:
     with pytest.raises(StoreError, match="exists already"):
         build(own_store, "line1", data[0], embedder_folder)
+
+
+def test_a_build_that_was_killed_is_gone_on_with(
+    tmp_path: Path, data: tuple[Records, Records], embedder_folder: Path
+) -> None:
+    build(tmp_path, "line1", data[0], embedder_folder)
+    (tmp_path / "line1" / "CURRENT").unlink()
+
+    built = build(tmp_path, "line1", data[0], embedder_folder)
+
+    assert (built.generation, built.revision, built.n_added) == ("g000002", 1, 0)
+
+
+def test_a_build_that_left_nothing_but_a_name_is_begun_again(
+    tmp_path: Path, data: tuple[Records, Records], embedder_folder: Path
+) -> None:
+    (tmp_path / "line1").mkdir()
+    (tmp_path / "line1" / "references.db").touch()
+
+    assert build(tmp_path, "line1", data[0], embedder_folder).n_added == len(data[0])
 
 
 def test_a_build_that_cannot_calibrate_leaves_no_station(
