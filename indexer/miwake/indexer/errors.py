@@ -11,11 +11,13 @@
     ├── StoreError                      the store of a station cannot be used
     │   ├── StationNotFoundError        there is no such station, or nothing published in it
     │   ├── StoreBusyError              another process holds the store's lock
+    │   ├── NoRoomError                 the disk has not the room that a generation needs
     │   └── ReferenceConflictError      an id stands for another vector or label already
     ├── ArtifactError                   a stored file cannot be used
     │   ├── ArtifactCorruptError        a file is missing, or its bytes are not those that were written
     │   └── ArtifactVersionError        a file has a format version that this release does not know
     └── CalibrationError                the data cannot show what calibration must know
+        └── PromiseError                the data cannot show what is to be promised
 
 Every message names the item and says what was expected and what came.
 """
@@ -45,7 +47,7 @@ class FilterError(IndexerError, ValueError):
 class SearchOptionsError(IndexerError, ValueError):
     """An option of a search is outside its bounds; ``option`` names it."""
 
-    def __init__(self, option: str, problem: str) -> None:
+    def __init__(self, *, option: str, problem: str) -> None:
         super().__init__(f"{option}: {problem}")
         self.option = option
         self.problem = problem
@@ -67,6 +69,16 @@ class StoreBusyError(StoreError):
     """Another process holds the store's lock."""
 
 
+class NoRoomError(StoreError):
+    """The disk has not the room that a generation needs; ``needed`` and ``free`` are in bytes."""
+
+    def __init__(self, path: object, *, needed: int, free: int) -> None:
+        message = f"{path}: a generation needs about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free"
+        super().__init__(f"{message}; nothing was published")
+        self.needed = needed
+        self.free = free
+
+
 class ReferenceConflictError(StoreError):
     """An id stands for another vector or label already."""
 
@@ -85,3 +97,7 @@ class ArtifactVersionError(ArtifactError):
 
 class CalibrationError(IndexerError):
     """The data cannot show what calibration must know."""
+
+
+class PromiseError(CalibrationError):
+    """The data cannot show what is to be promised; the message says what they can, and what it would take."""

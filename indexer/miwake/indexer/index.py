@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+from miwake.indexer.answers import VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError, InvalidVectorError
 from miwake.indexer.live import LiveReferences
 from miwake.indexer.overlay import make_overlay
+from miwake.indexer.querying import Asked, Found, find
+from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh
 from miwake.indexer.verdict.votes import Classes
@@ -17,7 +19,9 @@ from miwake.indexer.verdict.votes import Classes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from miwake.indexer.answers import NeighbourBatch
     from miwake.indexer.contents import IndexContents
+    from miwake.indexer.filters import Filter
     from miwake.indexer.overlay import Overlay
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.storage.reading import Changes
@@ -140,20 +144,30 @@ class InspectionIndex:
         codes = self.scale.refusals(vectors).tolist()
         return tuple(self.scale.explain(code, vectors[row]) if code else "" for row, code in enumerate(codes))
 
-    def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int = DEFAULT_NEIGHBOURS) -> VerdictBatch:
+    def classify(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        n_neighbours: int = DEFAULT_NEIGHBOURS,
+        options: SearchOptions = AS_CALIBRATED,
+    ) -> VerdictBatch:
         """Return the verdicts on (Q, V) float32 inspection vectors, none of which ``scale`` refuses.
 
         Parameters
         ----------
         n_neighbours : int
-            K; fewer come back where there are fewer references.
+            K; fewer come back where there are fewer references, and none for 0.
+        options : SearchOptions
+            How the neighbours that are shown are found. The verdict is always the calibrated one.
 
         Raises
         ------
         InvalidVectorError
             If the batch is not (Q, V), or empty.
         """
-        embedded, candidates = self._candidates(vectors, n_neighbours)
+        embedded = self._embed(vectors, n_neighbours, least=0)
+        n_candidates = min(self.calibration.rerank.n_candidates, self.n_references)
+        candidates = self._references.find(vectors, embedded, n_candidates)
         anchor_distances = self._references.anchors.distances(embedded)
         weighed = weigh(
             candidates, anchor_distances, self._columns, self._classes, self.calibration.mix, self.calibration.vote
@@ -168,6 +182,9 @@ class InspectionIndex:
         others[rows, answered] = 0.0
         novelty = candidates.novelty(self.calibration.n_novelty)
         order = anchor_distances.argsort(axis=1, kind="stable")
+        found = Found(candidates, weighed.ranking[:, :n_neighbours], weighed.match_distances)
+        if options != AS_CALIBRATED or n_candidates < min(n_neighbours, self.n_references):
+            found = self._find(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
         return VerdictBatch(
             labels=self._classes.labels[answered],
             failure_modes=self._vote_failure_modes(candidates, weighed, answered),
@@ -182,44 +199,40 @@ class InspectionIndex:
             method_labels=self._classes.labels[weighed.method_columns],
             anchor_labels=self._classes.labels[order],
             anchor_distances=np.take_along_axis(anchor_distances, order, axis=1),
-            neighbours=self._neighbours(candidates, weighed.ranking[:, :n_neighbours], weighed.match_distances),
+            neighbours=self._references.neighbours(found),
         )
 
-    def search(self, vectors: NDArray[np.float32], *, n_neighbours: int = DEFAULT_NEIGHBOURS) -> NeighbourBatch:
-        """Return the K nearest references of (Q, V) float32 inspection vectors, as ``classify`` takes them."""
-        _, candidates = self._candidates(vectors, n_neighbours)
-        scores = self.calibration.mix.scores(candidates.beta, candidates.eta, candidates.gamma)
-        ranking = np.argsort(scores, axis=1, kind="stable")[:, :n_neighbours]
-        return self._neighbours(candidates, ranking, self.calibration.mix.distances(scores))
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        n_neighbours: int = DEFAULT_NEIGHBOURS,
+        where: Filter | None = None,
+        options: SearchOptions = AS_CALIBRATED,
+    ) -> NeighbourBatch:
+        """Return the K nearest references of (Q, V) float32 inspection vectors, as ``classify`` takes them.
 
-    def _candidates(self, vectors: NDArray[np.float32], n_neighbours: int) -> tuple[NDArray[np.float32], Candidates]:
-        if n_neighbours < 1:
-            message = f"n_neighbours {n_neighbours}: expected at least 1"
+        Parameters
+        ----------
+        where : Filter, optional
+            Which references may be found; where there are none, K is 0.
+        options : SearchOptions
+            What is to be other than calibrated.
+        """
+        embedded = self._embed(vectors, n_neighbours, least=1)
+        asked = Asked(n_neighbours=n_neighbours, where=where, options=options)
+        return self._references.neighbours(self._find(vectors, embedded, asked))
+
+    def _find(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], asked: Asked) -> Found:
+        return find(self._references, self.calibration, vectors, embedded, asked)
+
+    def _embed(self, vectors: NDArray[np.float32], n_neighbours: int, *, least: int) -> NDArray[np.float32]:
+        if n_neighbours < least:
+            message = f"n_neighbours {n_neighbours}: expected at least {least}"
             raise ValueError(message)
         if not len(vectors):
             raise InvalidVectorError(expected=f"(Q, {self.scale.n_values}) with Q at least 1", actual=vectors.shape)
-        embedded = self.contents.embedder.embed(vectors)
-        n_candidates = min(max(self.calibration.rerank.n_candidates, n_neighbours), self.n_references)
-        return embedded, self._references.find(vectors, embedded, n_candidates)
-
-    def _neighbours(
-        self, candidates: Candidates, ranking: NDArray[np.intp], match_distances: NDArray[np.float32]
-    ) -> NeighbourBatch:
-        def pick(values: NDArray[Any]) -> NDArray[Any]:
-            return np.take_along_axis(values, ranking, axis=1)
-
-        positions = pick(candidates.positions)
-        return NeighbourBatch(
-            positions=positions,
-            labels=self._references.labels[positions],
-            ids=self._references.ids(positions),
-            failure_modes=self._references.failure_modes(positions),
-            distances=pick(candidates.distances),
-            beta=pick(candidates.beta),
-            eta=pick(candidates.eta),
-            gamma=pick(candidates.gamma),
-            match_distances=pick(match_distances),
-        )
+        return self.contents.embedder.embed(vectors)
 
     def _vote_failure_modes(
         self, candidates: Candidates, weighed: Weighed, answered: NDArray[np.intp]

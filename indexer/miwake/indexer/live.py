@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miwake.indexer.answers import NeighbourBatch
 from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.matching import SnapshotColumns, matches
 from miwake.indexer.overlay import overlaid_anchors
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, measure_every, nearest
+from miwake.indexer.search.pool import Pool, propose_among
 from miwake.indexer.search.proposing import propose
+from miwake.indexer.search.rows import LiveRows, to_unit_scale  # noqa: F401
+from miwake.indexer.search.spaces import LiveSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.contents import IndexContents
+    from miwake.indexer.filters import Filter
     from miwake.indexer.overlay import Overlay
+    from miwake.indexer.querying import Found
+    from miwake.indexer.verdict.calibration import RerankSettings
+
+N_POOLS = 8
+"""Filters whose references are kept in mind: most callers ask with one filter again and again."""
 
 
 class LiveReferences:
@@ -51,6 +63,8 @@ class LiveReferences:
             self.anchors = overlaid_anchors(contents.anchors, files, overlay, contents.embedder)
             self._append(overlay)
         self.n_counted = len(self.labels) - len(self._masked)
+        self._rows = _live_rows(contents, overlay)
+        self.pool = lru_cache(N_POOLS)(self._pool)
 
     def _append(self, overlay: Overlay) -> None:
         added = overlay.added
@@ -84,6 +98,26 @@ class LiveReferences:
         names = self.failure_mode_names
         return tuple(tuple(names[code] for code in row) for row in self.failure_codes[positions].tolist())
 
+    def neighbours(self, found: Found) -> NeighbourBatch:
+        """Return what is known of the neighbours that were found."""
+        candidates, ranking = found.candidates, found.ranking
+
+        def pick(values: NDArray[Any]) -> NDArray[Any]:
+            return np.take_along_axis(values, ranking, axis=1)
+
+        positions = pick(candidates.positions)
+        return NeighbourBatch(
+            positions=positions,
+            labels=self.labels[positions],
+            ids=self.ids(positions),
+            failure_modes=self.failure_modes(positions),
+            distances=pick(candidates.distances),
+            beta=pick(candidates.beta),
+            eta=pick(candidates.eta),
+            gamma=pick(candidates.gamma),
+            match_distances=pick(found.match_distances),
+        )
+
     def vector(self, position: int) -> NDArray[np.float32]:
         """Return the inspection vector (V,) float32 of the reference at a position."""
         if self._overlay is not None and position >= self._n_stored:
@@ -100,12 +134,12 @@ class LiveReferences:
         n_candidates : int
             M; at most ``n_counted``.
         """
-        queries = embedded if self._space.is_embedding else self._to_space(vectors)
+        queries = embedded if self._space.is_embedding else self._rows.to_unit_scale(vectors)
         found = self._find_stored(embedded, queries, n_candidates)
         if self._overlay is None or not len(self._overlay):
             return found
         embeddings = self._overlay.embeddings
-        references = embeddings if self._space.is_embedding else self._to_space(self._overlay.added.vectors)
+        references = embeddings if self._space.is_embedding else self._rows.to_unit_scale(self._overlay.added.vectors)
         added = measure_every(embedded, embeddings, self._space.over(references), queries, first=self._n_stored)
         return nearest(found.beside(added), n_candidates)
 
@@ -122,8 +156,37 @@ class LiveReferences:
             found = found.without(self._masked)
         return nearest(found, n_found)
 
-    def _to_space(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        return to_unit_scale(vectors, self._contents.embedder.card.value_range)
+    def _pool(self, where: Filter | None) -> Pool:
+        """Return the references that count and for which a filter holds; None: all that count."""
+        is_in = np.ones(self._n_stored, dtype=np.bool_)
+        is_in[self._masked] = False
+        if where is not None:
+            is_in &= matches(where, self._contents.references)
+        added = np.arange(self._n_stored, len(self.labels))
+        if where is not None and self._overlay is not None:
+            added = added[matches(where, SnapshotColumns(self._overlay.added))]
+        return Pool(np.flatnonzero(is_in), added)
+
+    def propose(self, embedded: NDArray[np.float32], n_candidates: int, where: Filter | None) -> NDArray[np.int64]:
+        """Return positions (Q, m) among which are the M nearest of the references for which a filter holds."""
+        contents = self._contents
+        return propose_among(self.pool(where), contents.faiss_index, embedded, contents.embeddings, n_candidates)
+
+    def space(self, settings: RerankSettings) -> LiveSpace:
+        """Return the references as SOART3 compares them with any settings."""
+        return LiveSpace(self._rows, settings)
+
+
+def _live_rows(contents: IndexContents, overlay: Overlay | None) -> LiveRows:
+    stored = contents.references.vectors
+    return LiveRows(
+        embeddings=contents.embeddings,
+        vectors=stored,
+        raw=contents.raw,
+        added_embeddings=contents.embeddings[:0] if overlay is None else overlay.embeddings,
+        added_vectors=stored[:0] if overlay is None else overlay.added.vectors,
+        value_range=contents.embedder.card.value_range,
+    )
 
 
 def _rerank_space(contents: IndexContents) -> RerankSpace:
@@ -134,9 +197,3 @@ def _rerank_space(contents: IndexContents) -> RerankSpace:
         message = f"{contents.station}/{contents.generation}: it re-ranks raw maps, and holds none"
         raise ArtifactCorruptError(message)
     return RerankSpace(contents.raw, is_embedding=False, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
-
-
-def to_unit_scale(vectors: NDArray[np.float32], value_range: tuple[float, float]) -> NDArray[np.float32]:
-    """Return (Q, V) inspection vectors on a scale of 0 … 1, on which raw maps are compared."""
-    low, high = value_range
-    return ((vectors - np.float32(low)) / np.float32(high - low)).astype(np.float32)

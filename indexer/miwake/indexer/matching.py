@@ -78,9 +78,9 @@ def matches(wanted: Filter, columns: Columns) -> NDArray[np.bool_]:
         case InspectedBetween():
             return _inspected(wanted, columns.instants())
         case AllOf(filters):
-            return np.all([matches(one, columns) for one in filters], axis=0)
+            return np.stack([matches(one, columns) for one in filters]).all(axis=0)
         case AnyOf(filters):
-            return np.any([matches(one, columns) for one in filters], axis=0)
+            return np.stack([matches(one, columns) for one in filters]).any(axis=0)
         case Not(negated):
             return ~matches(negated, columns)
 
