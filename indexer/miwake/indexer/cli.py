@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from miwake.indexer.commands import building, references, showing, stations
+from miwake.indexer.commands import building, exchange, references, showing, stations
 
 app = typer.Typer(help="Build and look after the index of a station.", no_args_is_help=True, add_completion=False)
 
@@ -19,5 +19,7 @@ for command in (
     showing.check,
     stations.rollback,
     stations.backup,
+    exchange.export,
 ):
     app.command()(command)
+app.command("import")(exchange.import_)

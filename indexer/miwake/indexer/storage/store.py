@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from miwake.indexer.records import Records
     from miwake.indexer.storage.connection import PatientConnection
     from miwake.indexer.storage.edits import Edit
+    from miwake.indexer.storage.reading import Revision
     from miwake.indexer.storage.transfer import VersionBatch
 
 BATCH = 2_048
@@ -216,6 +217,17 @@ class ReferenceStore:
         """
         with own_errors(self.path), transaction(self._connection, "BEGIN"):
             return read_changes(self._connection, self.path, self.schema, since)
+
+    def at(self, revision: int | None = None) -> Revision:
+        """Return a revision (None: the latest): when it was, who made it, and how many references it has.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path):
+            return read_revision(self._connection, self.path, revision)
 
     def versions(self, revision: int, *, are_live: bool, size: int = BATCH) -> Iterator[VersionBatch]:
         """Yield the versions of references that are live at a revision, or those that had ended by then, verified.

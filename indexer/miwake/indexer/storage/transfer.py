@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, DataError
+from miwake.indexer.records import row_hash
 from miwake.indexer.storage.changes import Change, Writer
-from miwake.indexer.storage.reading import VERSION_COLUMNS, Revision, checked_version, read_revision
+from miwake.indexer.storage.reading import VERSION_COLUMNS, Revision, Snapshot, checked_version, read_revision
 
 if TYPE_CHECKING:
     import sqlite3
@@ -88,6 +89,32 @@ class VersionBatch:
 
     def __len__(self) -> int:
         return len(self.versions)
+
+    def take(self, rows: NDArray[np.bool_]) -> VersionBatch:
+        """Return the versions of a mask of length n."""
+        chosen = np.flatnonzero(rows).tolist()
+        return VersionBatch(
+            versions=[self.versions[row] for row in chosen],
+            vectors=self.vectors[rows],
+            begun=[self.begun[row] for row in chosen],
+            ended=None if self.ended is None else [self.ended[row] for row in chosen],
+        )
+
+    def snapshot(self, revision: int) -> Snapshot:
+        """Return the references that these versions are at a revision."""
+        return Snapshot(
+            revision=revision,
+            vectors=self.vectors,
+            labels=np.array([one.label for one in self.versions], dtype=np.int32),
+            ids=tuple(one.id for one in self.versions),
+            failure_modes=tuple(one.failure_mode for one in self.versions),
+            parts=tuple(one.part for one in self.versions),
+            groups=tuple(one.group for one in self.versions),
+            splits=tuple(one.split for one in self.versions),
+            sources=tuple(one.source for one in self.versions),
+            times=tuple(one.inspected_at for one in self.versions),
+            row_hashes=tuple(row_hash(one.part, one.sha256) for one in self.versions),
+        )
 
 
 def read_versions(

@@ -1,0 +1,1 @@
+"""The exchange file: the references of a station as Parquet, out and back in, with their history."""
