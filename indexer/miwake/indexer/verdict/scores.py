@@ -83,6 +83,18 @@ class CalibrationScores:
         scores = np.where(labelled_reject, self.reject_probabilities[rows], -np.inf)
         return _by_part(np.maximum, scores, self.parts[rows], -np.inf)
 
+    def take(self, rows: NDArray[np.intp]) -> CalibrationScores:
+        """Return some rows."""
+        rejects = self.reject_probabilities[rows] if self.has_sides else self.reject_probabilities
+        return CalibrationScores(
+            self.truth[rows],
+            self.answered[rows],
+            rejects,
+            self.probabilities[rows],
+            self.novelty[rows],
+            self.parts[rows],
+        )
+
     def to_npz(self) -> bytes:
         """Return the scores as the bytes of an NPZ file."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
