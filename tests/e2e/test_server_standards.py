@@ -45,6 +45,7 @@ def test_reflection_lists_the_services(server: ServerProcess) -> None:
     assert grpcurl(server, "list").split() == [
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
         SERVICE,
     ]
 
@@ -53,7 +54,7 @@ def test_reflection_describes_the_contract(server: ServerProcess) -> None:
     assert "rpc Inspect ( stream .miwake.inspection.v1.InspectRequest )" in grpcurl(server, "describe", SERVICE)
 
 
-@pytest.mark.parametrize("service", ["", SERVICE])
+@pytest.mark.parametrize("service", ["", SERVICE, "inference.GRPCInferenceService"])
 def test_health_says_serving(server: ServerProcess, service: str) -> None:
     answer = grpcurl(server, "grpc.health.v1.Health/Check", payload={"service": service})
 

@@ -7,6 +7,7 @@
     ├── AddressError                     the address cannot be listened on
     ├── RequestError (ValueError)        a whole request is refused
     ├── UnknownStationError (LookupError) no station of that name is served
+    ├── UnknownGenerationError (LookupError) the station answers with another generation
     ├── IndexNotLoadedError              the stations are still being loaded
     ├── StoppingError                    the server is stopping and takes nothing new
     ├── OverloadedError                  a bound is reached: later, perhaps
@@ -42,6 +43,16 @@ class UnknownStationError(ServerError, LookupError):
 
     def __init__(self, station: str, *, served: tuple[str, ...]) -> None:
         super().__init__(f"no station {station!r} here, expected one of {', '.join(served)}")
+        self.station = station
+        self.served = served
+
+
+class UnknownGenerationError(ServerError, LookupError):
+    """The station answers with another generation than the one that is named."""
+
+    def __init__(self, generation: str, *, station: str, served: str) -> None:
+        super().__init__(f"station {station!r} answers with generation {served}, not with {generation!r}")
+        self.generation = generation
         self.station = station
         self.served = served
 

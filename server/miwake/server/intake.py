@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from miwake.indexer.index import DEFAULT_NEIGHBOURS
 from miwake.server import wire
 from miwake.server.errors import RequestError
-from miwake.server.jobs import Job, Task
+from miwake.server.jobs import Items, Job, Task
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.server.index import Index
 
@@ -62,6 +65,23 @@ def search_jobs(request: inspection_service_pb2.SearchNeighboursRequest, index: 
     """Return the jobs that find the neighbours of a request's vectors; as ``verdict_jobs``."""
     n_neighbours = _n_neighbours(wire.read_n_neighbours(request), "n_neighbours", limits)
     return _jobs(request, index, limits, Task.SEARCH, n_neighbours, 0)
+
+
+def array_jobs(vectors: NDArray[np.float32], index: Index, limits: Limits, n_neighbours: int | None) -> list[Job]:
+    """Return the jobs that judge (Q, V) float32 vectors, numbered from 0; as ``verdict_jobs``."""
+    wanted = _n_neighbours(n_neighbours, "n_neighbours", limits)
+    jobs = []
+    for start in range(0, len(vectors), limits.max_batch):
+        chunk = vectors[start : start + limits.max_batch]
+        items = Items(
+            first_sequence=start,
+            ids=("",) * len(chunk),
+            contexts=(None,) * len(chunk),
+            failures={},
+            vectors=chunk,
+        )
+        jobs.append(Job(index=index, task=Task.CLASSIFY, n_neighbours=wanted, items=items))
+    return jobs
 
 
 def _n_neighbours(wanted: int | None, field: str, limits: Limits) -> int:

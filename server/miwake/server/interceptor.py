@@ -18,10 +18,10 @@ log = structlog.get_logger()
 
 
 class ErrorInterceptor(grpc.ServerInterceptor):
-    """Maps errors for the methods of one service; those of others (health, reflection) are left as they are."""
+    """Maps errors for the methods of some services; those of others (health, reflection) are left as they are."""
 
-    def __init__(self, service: str) -> None:
-        self._prefix = f"/{service}/"
+    def __init__(self, *services: str) -> None:
+        self._prefixes = tuple(f"/{service}/" for service in services)
 
     def intercept_service(
         self,
@@ -31,7 +31,7 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         """Return the method's handler with its errors mapped."""
         handler = continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(self._prefix):
+        if handler is None or not method.startswith(self._prefixes):
             return handler
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(

@@ -13,6 +13,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from miwake.inference import grpc_inference_service_pb2, grpc_inference_service_pb2_grpc
 from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc
 from miwake.server.batcher import Batcher
 from miwake.server.engine import Engine
@@ -20,6 +21,7 @@ from miwake.server.errors import AddressError
 from miwake.server.intake import Limits
 from miwake.server.interceptor import ErrorInterceptor
 from miwake.server.metrics import Metrics, StateCollector, exposed
+from miwake.server.open_inference import OpenInferenceService
 from miwake.server.service import InspectionService
 from miwake.server.stations import Stations
 
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SERVICE = inspection_service_pb2.DESCRIPTOR.services_by_name["InspectionService"].full_name
+
+OPEN_INFERENCE = grpc_inference_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+
+CHECKED = ("", SERVICE, OPEN_INFERENCE)
+"""What health answers for; the empty name is the whole server."""
 
 OTHER_CALLS = 256
 """Threads beyond those of the streams: unary calls, health and reflection."""
@@ -134,17 +141,20 @@ class Edge:
         n_threads = most_calls(settings)
         server = grpc.server(
             ThreadPoolExecutor(n_threads, thread_name_prefix="call"),
-            interceptors=[ErrorInterceptor(SERVICE)],
+            interceptors=[ErrorInterceptor(SERVICE, OPEN_INFERENCE)],
             options=_options(settings),
             maximum_concurrent_rpcs=n_threads,
         )
         checks = health.HealthServicer()
-        for name in ("", SERVICE):
+        for name in CHECKED:
             checks.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         inspection = InspectionService(engine)
         inspection_service_pb2_grpc.add_InspectionServiceServicer_to_server(inspection, server)
+        grpc_inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(OpenInferenceService(engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        reflection.enable_server_reflection(
+            (SERVICE, OPEN_INFERENCE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        )
         try:
             port = server.add_insecure_port(f"{host}:{settings.port}")
         except RuntimeError as error:
@@ -156,7 +166,7 @@ class Edge:
 
     def set_serving(self) -> None:
         """Let health say SERVING."""
-        for name in ("", SERVICE):
+        for name in CHECKED:
             self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=self.address)
 

@@ -23,6 +23,7 @@ from miwake.server.errors import (
     OverloadedError,
     RequestError,
     StoppingError,
+    UnknownGenerationError,
     UnknownStationError,
 )
 
@@ -51,6 +52,7 @@ STATUSES: Mapping[type[Exception], Mapped] = {
     InvalidVectorError: Mapped(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_VECTOR"),
     UnknownStationError: Mapped(grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     StationNotFoundError: Mapped(grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
+    UnknownGenerationError: Mapped(grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
     IndexNotLoadedError: Mapped(grpc.StatusCode.UNAVAILABLE, "INDEX_NOT_LOADED"),
     StoppingError: Mapped(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING"),
     OverloadedError: Mapped(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
@@ -96,6 +98,8 @@ def status_of(error: Exception) -> Any:
 def _metadata(error: Exception) -> Mapping[str, str]:
     if isinstance(error, UnknownStationError):
         return {"station": error.station, "served": ",".join(error.served)}
+    if isinstance(error, UnknownGenerationError):
+        return {"station": error.station, "generation": error.generation, "served": error.served}
     if isinstance(error, OverloadedError):
         return {"what": error.what, "limit": str(error.limit)}
     return {}

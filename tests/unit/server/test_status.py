@@ -17,6 +17,7 @@ from miwake.server.errors import (
     OverloadedError,
     RequestError,
     StoppingError,
+    UnknownGenerationError,
     UnknownStationError,
 )
 from miwake.server.status import STATUSES, status_of
@@ -27,6 +28,11 @@ CASES = [
     (RequestError(field="k", problem="0, expected 1 … 9"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     (InvalidVectorError(expected="(Q, 4)", actual=(3,)), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_VECTOR"),
     (UnknownStationError("x", served=("a",)), grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
+    (
+        UnknownGenerationError("g2", station="a", served="g1"),
+        grpc.StatusCode.NOT_FOUND,
+        "GENERATION_NOT_FOUND",
+    ),
     (StationNotFoundError("x"), grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     (IndexNotLoadedError(), grpc.StatusCode.UNAVAILABLE, "INDEX_NOT_LOADED"),
     (StoppingError(), grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING"),
