@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,3 +33,15 @@ AddedRows = Annotated[
 ]
 Candidates = Annotated[int, typer.Option(min=1, max=10_000, help="References that FAISS proposes for re-ranking.")]
 Voting = Annotated[int, typer.Option(min=1, max=1_000, help="References that vote on a label.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Only references for which it holds: label=11,13, failure_mode!=short, part, group or source likewise, "
+        "time>=2026-01-31 or time<2026-01-31T12:00Z. Of several, all must hold.",
+    ),
+]
+Power = Annotated[int | None, typer.Option(min=1, max=8, help="Power of that norm; by default as calibrated.")]
+Space = Annotated[
+    Literal["embedding", "raw"] | None, typer.Option(help="Where SOART3 compares; by default as calibrated.")
+]

@@ -33,6 +33,15 @@ def working() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+@contextmanager
+def usage(option: str) -> Iterator[None]:
+    """Tell values that an option cannot have as wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
 def read(source: str, reading: ReadSettings) -> Records:
     """Return the records of a source, its warnings told on standard error."""
     from miwake.indexer.sources.reader import read_records  # noqa: PLC0415
