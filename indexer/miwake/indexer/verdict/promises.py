@@ -133,16 +133,11 @@ def _fixed_sequence(
     grid: NDArray[np.float64], n_failed: NDArray[np.intp], part_scores: NDArray[np.float64], rate: float
 ) -> Found:
     n_parts = len(part_scores)
-    last = -1
-    for step, failed in enumerate(n_failed.tolist()):
-        if upper_bound(failed, n_parts) > rate:
-            break
-        last = step
-    is_kept = last >= 0
-    if not is_kept:
-        last = int(np.searchsorted(n_failed, n_failed[0], side="right")) - 1
-    failed = int(n_failed[last])
-    return Found(float(grid[last]), n_parts, failed, upper_bound(failed, n_parts), is_kept)
+    # The number that fails only grows with the threshold, so what can be shown is known by that number alone.
+    shown = [n for n in np.unique(n_failed).tolist() if upper_bound(n, n_parts) <= rate]
+    most = shown[-1] if shown else int(n_failed[0])
+    last = int(np.searchsorted(n_failed, most, side="right")) - 1
+    return Found(float(grid[last]), n_parts, most, upper_bound(most, n_parts), bool(shown))
 
 
 def conformal_quantile(scores: NDArray[np.floating], part_numbers: NDArray[np.integer], false_alarms: float) -> float:
