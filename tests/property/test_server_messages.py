@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from miwake.indexer.answers import Decision, LabelMethod, NeighbourBatch, VerdictBatch
+from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, LabelMethod, NeighbourBatch, VerdictBatch
 from miwake.inspection.v1 import answer_pb2, vector_pb2
 from miwake.server import wire
 from miwake.server.columns import VerdictColumns
@@ -33,6 +33,7 @@ def texts(n_rows: int, n_columns: int) -> st.SearchStrategy[tuple[tuple[str, ...
 @st.composite
 def verdict_batches(draw: st.DrawFn) -> VerdictBatch:
     q, k, c = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    h = draw(st.sampled_from([0, len(HealthStatistic)]))
     neighbours = NeighbourBatch(
         positions=np.zeros((q, k), dtype=np.int64),
         labels=draw(labels((q, k))),
@@ -48,10 +49,12 @@ def verdict_batches(draw: st.DrawFn) -> VerdictBatch:
         labels=draw(labels((q,))),
         failure_modes=draw(st.tuples(*[TEXT] * q)),
         decisions=draw(hnp.arrays(np.int8, q, elements=st.sampled_from([one.value for one in Decision]))),
+        reasons=draw(hnp.arrays(np.int16, q, elements=st.integers(0, 2 ** len(DecisionReason) - 1))),
         probabilities=draw(floats((q,))),
         reject_probabilities=draw(st.none() | floats((q,))),
         margins=draw(floats((q,))),
         novelty=draw(floats((q,))),
+        health=draw(floats((q, h))),
         method=draw(st.sampled_from(LabelMethod)),
         method_labels=draw(labels((q, 3))),
         anchor_labels=draw(labels((q, c))),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.answers import Decision, LabelMethod, NeighbourBatch, VerdictBatch
+from miwake.indexer.answers import Decision, HealthStatistic, LabelMethod, NeighbourBatch, VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError
 from miwake.indexer.scale import Scale
 
@@ -75,10 +75,12 @@ class FakeIndex:
             labels=labels,
             failure_modes=tuple(f"mode {label}" for label in labels),
             decisions=np.where(labels == 0, Decision.PASS, Decision.REJECT).astype(np.int8),
+            reasons=(labels & 0x3FF).astype(np.int16),
             probabilities=np.full(n_queries, 0.75, dtype=np.float32),
             reject_probabilities=np.full(n_queries, 0.25, dtype=np.float32) if self.has_pass_labels else None,
             margins=np.full(n_queries, 0.5, dtype=np.float32),
             novelty=firsts.copy(),
+            health=np.repeat(firsts[:, None], len(HealthStatistic), axis=1),
             method=LabelMethod.VOTE,
             method_labels=np.stack([labels, labels, labels + 1], axis=1),
             anchor_labels=np.tile(np.array([0, 200, -3], dtype=np.int32), (n_queries, 1)),

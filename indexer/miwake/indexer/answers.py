@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +26,35 @@ class LabelMethod(IntEnum):
     NEAREST_ANCHOR = 1
     VOTE = 2
     SOART3_VOTE = 3
+
+
+class HealthStatistic(IntEnum):
+    """What the health of an input is told by, as ``miwake.indexer.health`` computes it; the order of the columns."""
+
+    MEAN = 0
+    SPREAD = 1
+    GAIN = 2
+    FOCUS = 3
+    SATURATION = 4
+    DEAD_LINES = 5
+
+
+class DecisionReason(IntFlag):
+    """What speaks against a plain PASS or REJECT; none of it is set where nothing does.
+
+    The health statistics are the last ones, in the order of ``HealthStatistic``.
+    """
+
+    BETWEEN_THRESHOLDS = 1
+    CONTRADICTION = 2
+    LABEL_NOT_SURE = 4
+    NOVEL = 8
+    MEAN = 16
+    SPREAD = 32
+    GAIN = 64
+    FOCUS = 128
+    SATURATION = 256
+    DEAD_LINES = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +100,8 @@ class VerdictBatch:
         The weighted vote among the neighbours that bear the label.
     decisions : (Q,) int8
         ``Decision`` codes.
+    reasons : (Q,) int16
+        ``DecisionReason`` flags.
     probabilities : (Q,) float32
         Calibrated, that the label is right.
     reject_probabilities : (Q,) float32, or None
@@ -79,6 +110,9 @@ class VerdictBatch:
         Probability of the label minus that of the most probable other class.
     novelty : (Q,) float32
         Mean Euclidean distance to the nearest references.
+    health : (Q, 6) float32, or (Q, 0)
+        How far each ``HealthStatistic`` lies from what is ordinary, in units of its limit: beyond -1 … 1 is out of it.
+        Without columns where the embedder has not learnt what is ordinary.
     method : LabelMethod
         Whose label is answered.
     method_labels : (Q, 3) int32
@@ -91,10 +125,12 @@ class VerdictBatch:
     labels: NDArray[np.int32]
     failure_modes: tuple[str, ...]
     decisions: NDArray[np.int8]
+    reasons: NDArray[np.int16]
     probabilities: NDArray[np.float32]
     reject_probabilities: NDArray[np.float32] | None
     margins: NDArray[np.float32]
     novelty: NDArray[np.float32]
+    health: NDArray[np.float32]
     method: LabelMethod
     method_labels: NDArray[np.int32]
     anchor_labels: NDArray[np.int32]

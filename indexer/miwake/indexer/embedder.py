@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, EmbedderError, InvalidVectorError
+from miwake.indexer.health.limits import HealthGauge, InputHealth
 from miwake.indexer.scale import Scale
 from miwake.indexer.storage.files import read_json, to_json, write_durably
 
@@ -52,6 +53,8 @@ class EmbedderCard:
         ``Records.row_hashes`` of the rows it was fitted on, sorted: an evaluation on them is refused.
     metrics : mapping
         Held-out figures measured at the end of training.
+    health : InputHealth or None
+        What is ordinary for an input; None where there were too few rows to learn it, or an earlier release trained.
     sha256 : text
         Of ``embedder.onnx``.
     """
@@ -69,7 +72,13 @@ class EmbedderCard:
     fit_row_hashes: tuple[str, ...]
     sha256: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    health: InputHealth | None = None
     format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.health is not None and len(self.health.anchor) != self.n_values:
+            message = f"health: an anchor of {len(self.health.anchor)} values, expected {self.n_values}"
+            raise ValueError(message)
 
     @property
     def embedder_id(self) -> str:
@@ -104,6 +113,7 @@ class Embedder:
     def __init__(self, card: EmbedderCard, session: onnxruntime.InferenceSession) -> None:
         self.card = card
         self._session = session
+        self._gauge = None if card.health is None else HealthGauge(card.health, card.heat_map_shape, card.value_range)
 
     @classmethod
     def open(cls, folder: Path) -> Embedder:
@@ -150,6 +160,15 @@ class Embedder:
             batch = np.ascontiguousarray(vectors[start : start + BATCH], dtype=np.float32)
             (embeddings[start : start + BATCH],) = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})
         return embeddings
+
+    def health(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how far (Q, V) float32 inspection vectors lie from what is ordinary, as ``HealthGauge.deviations``.
+
+        (Q, 6) float32; (Q, 0) where the artifact does not say what is ordinary.
+        """
+        if self._gauge is None:
+            return np.empty((len(vectors), 0), dtype=np.float32)
+        return self._gauge.deviations(vectors)
 
 
 def _session(model: bytes, path: Path, card: EmbedderCard) -> onnxruntime.InferenceSession:

@@ -14,6 +14,7 @@ from miwake.indexer.querying import Asked, Found, find
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh
+from miwake.indexer.verdict.reasons import beyond_limits, hold_back, reasons_for
 from miwake.indexer.verdict.votes import Classes
 
 if TYPE_CHECKING:
@@ -185,16 +186,20 @@ class InspectionIndex:
         found = Found(candidates, weighed.ranking[:, :n_neighbours], weighed.match_distances)
         if options != AS_CALIBRATED or n_candidates < min(n_neighbours, self.n_references):
             found = self._find(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
+        passes, thresholds = self._classes.passes[answered], self.calibration.thresholds
+        decisions = decide(passes, label_probabilities, rejects, novelty, thresholds)
+        health = self.contents.embedder.health(vectors)
+        beyond = beyond_limits(health, thresholds.health_at_most)
         return VerdictBatch(
             labels=self._classes.labels[answered],
             failure_modes=self._vote_failure_modes(candidates, weighed, answered),
-            decisions=decide(
-                self._classes.passes[answered], label_probabilities, rejects, novelty, self.calibration.thresholds
-            ),
+            decisions=hold_back(decisions, beyond),
+            reasons=reasons_for(decisions, passes, rejects, beyond),
             probabilities=label_probabilities.astype(np.float32),
             reject_probabilities=None if rejects is None else rejects.astype(np.float32),
             margins=(label_probabilities - others.max(axis=1)).astype(np.float32),
             novelty=novelty,
+            health=health,
             method=self._method,
             method_labels=self._classes.labels[weighed.method_columns],
             anchor_labels=self._classes.labels[order],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from miwake.indexer.compiling import compile_loop
 from miwake.indexer.errors import InvalidVectorError
 from miwake.indexer.soart3.plain import P_ETA, P_GAMMA, check_powers
 
@@ -158,18 +159,6 @@ def _compiled() -> _Loops:
     powers = types.UniTuple(types.int64, 2)
     out = types.Array(types.float32, 3, "C")
     return _Loops(
-        _compile(loops.measure_by_id, types.int64(vectors, vectors, ids, powers, out)),
-        _compile(loops.measure_all, types.void(vectors, vectors, powers, out)),
+        compile_loop(loops.measure_by_id, types.int64(vectors, vectors, ids, powers, out)),
+        compile_loop(loops.measure_all, types.void(vectors, vectors, powers, out)),
     )
-
-
-def _compile(function: Callable[..., Any], signature: object) -> Callable[..., Any]:
-    import numba  # noqa: PLC0415 - as above
-
-    njit: Any = numba.njit
-    compiled: Callable[..., Any]
-    try:
-        compiled = njit([signature], cache=True, nogil=True)(function)
-    except RuntimeError:  # numba finds no folder that it may keep compiled code in
-        compiled = njit([signature], nogil=True)(function)
-    return compiled

@@ -87,6 +87,8 @@ class ThresholdSet:
         Mean distance to the nearest references beyond which the answer is UNKNOWN.
     novelty_false_alarms : float
         Share of calibration rows beyond ``novelty_at_most``.
+    health_at_most : float or None
+        Deviation of a health statistic, in units of its limit, beyond which a part does not pass; None: any may.
     """
 
     name: str
@@ -95,6 +97,7 @@ class ThresholdSet:
     sure_at_least: float
     novelty_at_most: float
     novelty_false_alarms: float
+    health_at_most: float | None = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
