@@ -182,7 +182,7 @@ def rate(counted: NDArray[np.bool_], *, parts: Sequence[str] = ()) -> Rate:
     variance at all, and the number of parts is the effective number.
     """
     share = float(counted.mean())
-    low, high = _wilson(share, _effective_rows(counted, parts))
+    low, high = _wilson(share, effective_rows(counted, parts))
     return Rate(share, int(counted.sum()), len(counted), low, high)
 
 
@@ -195,7 +195,8 @@ def _error_rate(
     return rate(wrong[among], parts=own_parts)
 
 
-def _effective_rows(counted: NDArray[np.bool_], parts: Sequence[str]) -> float:
+def effective_rows(counted: NDArray[np.bool_] | NDArray[np.float64], parts: Sequence[str]) -> float:
+    """Return how many independent rows N values are worth: N over the design effect; see ``rate``."""
     n_rows = len(counted)
     named = [part or f"\0{row}" for row, part in enumerate(parts)] if parts else [str(row) for row in range(n_rows)]
     _, codes = np.unique(np.array(named), return_inverse=True)
