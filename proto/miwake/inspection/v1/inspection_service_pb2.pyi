@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from miwake.inspection.v1 import answer_pb2 as _answer_pb2
+from miwake.inspection.v1 import filter_pb2 as _filter_pb2
+from miwake.inspection.v1 import search_options_pb2 as _search_options_pb2
 from miwake.inspection.v1 import vector_pb2 as _vector_pb2
 import builtins as _builtins
 import sys
@@ -22,21 +24,35 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AnswerOptions(_message.Message):
-    """How to answer."""
+    """How to answer. It changes what evidence comes with a verdict, and never the verdict itself."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     N_NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
+    OMIT_NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    OMIT_ANCHORS_FIELD_NUMBER: _builtins.int
     n_neighbours: _builtins.int
     """How many neighbours to return, K, from 1 to the server's limit. Where absent: 15."""
+    omit_neighbours: _builtins.bool
+    """Leave the neighbours out, and their bytes."""
+    omit_anchors: _builtins.bool
+    """Leave the distances to the class anchors out, and their bytes."""
+    @_builtins.property
+    def search(self) -> _search_options_pb2.SearchOptions:
+        """How the neighbours that are returned are found. Where absent: as they were for the verdict."""
+
     def __init__(
         self,
         *,
         n_neighbours: _builtins.int | None = ...,
+        search: _search_options_pb2.SearchOptions | None = ...,
+        omit_neighbours: _builtins.bool = ...,
+        omit_anchors: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "n_neighbours", b"n_neighbours"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "n_neighbours", b"n_neighbours", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "n_neighbours", b"n_neighbours"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__n_neighbours: _TypeAlias = _typing.Literal["n_neighbours"]  # noqa: Y015
     _WhichOneofArgType__n_neighbours: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours"]  # noqa: Y015
@@ -222,6 +238,8 @@ class SearchNeighboursRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
     N_NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    WHERE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     station: _builtins.str
     """The station. May be empty where the server has one."""
     n_neighbours: _builtins.int
@@ -234,6 +252,14 @@ class SearchNeighboursRequest(_message.Message):
     def vectors(self) -> _containers.RepeatedCompositeFieldContainer[_vector_pb2.InspectionVector]:
         """The vectors, in order."""
 
+    @_builtins.property
+    def where(self) -> _filter_pb2.Filter:
+        """Which references may be returned. Where there are none, an answer holds no neighbours."""
+
+    @_builtins.property
+    def options(self) -> _search_options_pb2.SearchOptions:
+        """How the neighbours are found."""
+
     def __init__(
         self,
         *,
@@ -241,10 +267,12 @@ class SearchNeighboursRequest(_message.Message):
         context: _vector_pb2.InspectionContext | None = ...,
         vectors: _abc.Iterable[_vector_pb2.InspectionVector] | None = ...,
         n_neighbours: _builtins.int | None = ...,
+        where: _filter_pb2.Filter | None = ...,
+        options: _search_options_pb2.SearchOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "context", b"context", "n_neighbours", b"n_neighbours"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "context", b"context", "n_neighbours", b"n_neighbours", "options", b"options", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "context", b"context", "n_neighbours", b"n_neighbours", "station", b"station", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "context", b"context", "n_neighbours", b"n_neighbours", "options", b"options", "station", b"station", "vectors", b"vectors", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__n_neighbours: _TypeAlias = _typing.Literal["n_neighbours"]  # noqa: Y015
     _WhichOneofArgType__n_neighbours: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours"]  # noqa: Y015
