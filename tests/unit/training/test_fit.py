@@ -8,7 +8,7 @@ import torch
 
 from miwake.training.division import TrainingRows, divide
 from miwake.training.errors import DivergedError
-from miwake.training.fit import Fitted, Standing, fit, sampling_chances
+from miwake.training.fit import Fitted, Standing, fit
 from miwake.training.presets import preset
 from support.blobs import blob_records
 
@@ -59,9 +59,22 @@ def test_progress_counts_up_to_the_budget(rows: TrainingRows) -> None:
     assert {one.n_steps for one in seen} == {30}
 
 
-def test_a_run_that_diverges_stops_and_names_the_step(rows: TrainingRows) -> None:
-    with pytest.raises(DivergedError, match=r"diverged at step \d+: the loss is (nan|inf), expected a finite number"):
+def test_a_run_that_diverges_stops_and_names_the_step_and_the_rows(rows: TrainingRows) -> None:
+    told = r"diverged at step \d+: the .* is (nan|inf), expected a finite number .* rows of the batch: blob-0-\d+, "
+    with pytest.raises(DivergedError, match=told) as caught:
         fit(rows, preset("smnrt17", [*TINY, "lr=1e30"]).settings)
+    assert len(caught.value.row_ids) == 32
+    assert set(caught.value.row_ids) <= set(rows.fit.ids)
+
+
+def test_a_gradient_that_is_no_number_stops_a_run_whose_loss_is_one(rows: TrainingRows) -> None:
+    flat = rows.fit.vectors.copy()
+    flat[:] = flat[0]
+    # vectors that are all the same have embeddings at distance 0 of each other, where a norm without its usual
+    # small term has no gradient
+    same = replace(rows, fit=replace(rows.fit, vectors=flat))
+    with pytest.raises(DivergedError, match="the length of the gradient is nan"):
+        fit(same, preset("metric-learning", [*TINY, "loss=ntxent", "miner=off", "temperature=1e-30"]).settings)
 
 
 def test_without_calibration_rows_the_last_step_is_kept(rows: TrainingRows) -> None:
@@ -84,9 +97,3 @@ def test_the_random_state_of_the_caller_is_left_alone(rows: TrainingRows) -> Non
     before = torch.get_rng_state()
     fit(rows, preset("best", [*TINY, "steps=2"]).settings)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_full_balance_draws_every_class_alike() -> None:
-    chances = sampling_chances(np.array([0, 0, 0, 1]), 1.0)
-    assert (chances / chances.sum()).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert sampling_chances(np.array([0, 0, 0, 1]), 0.0).tolist() == [1.0] * 4

@@ -3,15 +3,26 @@ from __future__ import annotations
 import pytest
 import torch
 
-from miwake.training.losses import AnchorTripletLoss, ClassifyContrastLoss, loss_of
+from miwake.indexer.verdict.match import MatchMix
+from miwake.training.losses.anchors import MeanEmbeddingAnchors, MeanVectorAnchors, RandomAnchors
+from miwake.training.losses.choice import loss_of
+from miwake.training.losses.contrast import ClassifyContrastLoss
+from miwake.training.losses.match import LabelledVectors, MatchTriplets
+from miwake.training.losses.triplets import AnchoredTriplets, CombinedTriplets
 from miwake.training.presets import preset
+from miwake.training.soart3 import match_distances, measures
 
 IDENTITY = torch.nn.Identity()
 CLASSES = torch.tensor([0, 1])
 
 
-def anchor_triplets(means: list[list[float]]) -> AnchorTripletLoss:
-    return AnchorTripletLoss(torch.tensor(means), margin=0.4, generator=torch.Generator().manual_seed(0))
+def anchor_triplets(means: list[list[float]]) -> AnchoredTriplets:
+    compare = torch.nn.TripletMarginLoss(margin=0.4, p=2)
+    return AnchoredTriplets(MeanVectorAnchors(torch.tensor(means)), compare, torch.Generator().manual_seed(0))
+
+
+def combined(*, as_published: bool, cosine: float = 0.8, euclidean: float = 0.02) -> CombinedTriplets:
+    return CombinedTriplets(cosine=(cosine, 0.4), euclidean=(euclidean, -5.0), as_published=as_published)
 
 
 def test_the_anchor_of_a_triplet_is_the_class_mean_passed_through_the_network() -> None:
@@ -39,6 +50,88 @@ def test_a_batch_of_one_class_has_no_triplet_and_costs_nothing() -> None:
     assert loss(IDENTITY, torch.tensor([[1.0], [2.0]]), torch.tensor([0, 0])).item() == 0.0
 
 
+def test_a_random_anchor_is_a_row_of_the_class() -> None:
+    rows = torch.tensor([[0.0], [10.0], [1.0], [11.0], [2.0]])
+    anchors = RandomAnchors(rows, torch.tensor([0, 1, 0, 1, 0]), torch.Generator().manual_seed(0))
+    classes = torch.tensor([0, 1] * 50)
+    embeddings, drawn = anchors.embed(IDENTITY, torch.zeros(100, 1), classes)
+    assert torch.equal(embeddings, torch.zeros(100, 1))
+    assert set(drawn[classes == 0].flatten().tolist()) == {0.0, 1.0, 2.0}
+    assert set(drawn[classes == 1].flatten().tolist()) == {10.0, 11.0}
+
+
+def test_mean_embedding_anchors_move_when_a_round_begins_and_only_then() -> None:
+    rows, classes = torch.tensor([[1.0], [3.0], [10.0]]), torch.tensor([0, 0, 1])
+    anchors = MeanEmbeddingAnchors(rows, classes, 1)
+    body = torch.nn.Linear(1, 1, bias=False)
+    body.weight.data = torch.tensor([[2.0]])
+    anchors.begin_round(body)
+    body.weight.data = torch.tensor([[5.0]])
+    _, found = anchors.embed(body, rows, classes)
+    assert found.flatten().tolist() == [4.0, 4.0, 20.0]
+    anchors.begin_round(body)
+    assert anchors.embed(body, rows, classes)[1].flatten().tolist() == [10.0, 10.0, 50.0]
+
+
+@pytest.mark.parametrize(("cosine", "euclidean"), [(1.0, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize(("as_published", "positive", "negative"), [(False, 1, -1), (True, -1, 1)])
+def test_the_published_sign_of_the_combined_loss_is_the_opposite_of_a_triplet_loss(
+    cosine: float, euclidean: float, as_published: bool, positive: int, negative: int
+) -> None:
+    # both terms are active: as published with a far negative, as a triplet with a far positive
+    far, near = torch.tensor([[-30.0, 1.0]]), torch.tensor([[2.0, 1.0]])
+    positives = (near if as_published else far).clone().requires_grad_()
+    negatives = (far if as_published else near).clone().requires_grad_()
+    anchors = torch.tensor([[1.0, 0.0]])
+    combined(as_published=as_published, cosine=cosine, euclidean=euclidean)(anchors, positives, negatives).backward()
+    assert positives.grad is not None
+    assert negatives.grad is not None
+    # how the loss changes with a distance: along the way from the anchor (Euclidean), or turned from it (cosine)
+    away = [other.detach() - anchors if euclidean else torch.tensor([[0.0, 1.0]]) for other in (positives, negatives)]
+    assert torch.sign((positives.grad * away[0]).sum()).item() == positive
+    assert torch.sign((negatives.grad * away[1]).sum()).item() == negative
+
+
+def test_the_combined_loss_is_the_published_formula() -> None:
+    anchors, positives, negatives = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]]), torch.tensor([[-9.0, 0.0]])
+    # cosine distances 1 and 2; Euclidean sqrt(10) and 10
+    expected = 0.8 * (2 - 1 + 0.4) + 0.02 * (10 - 10**0.5 - 5)
+    assert combined(as_published=True)(anchors, positives, negatives).item() == pytest.approx(expected, rel=1e-5)
+    assert combined(as_published=False)(anchors, positives, negatives).item() == 0.0
+
+
+def soart3_loss() -> MatchTriplets:
+    vectors = torch.tensor([[1.0, 0.1, 0.0], [0.9, 0.0, 0.1], [0.0, 1.0, 0.2], [0.1, 1.1, 0.0]])
+    classes = torch.tensor([0, 0, 1, 1])
+    means = torch.tensor([[0.95, 0.05, 0.05], [0.05, 1.05, 0.1]])
+    loss = MatchTriplets(means, LabelledVectors(vectors, classes), preset("soart3").settings.loss)
+    loss.begin_round(IDENTITY)
+    return loss
+
+
+def test_the_mix_fitted_in_a_round_tells_matches_from_mismatches() -> None:
+    loss = soart3_loss()
+    mix = MatchMix(
+        **dict(zip(("scale_weight", "deviation_weight", "spread_weight", "bias"), loss.mix.tolist(), strict=True))
+    )
+    found = match_distances(measures(torch.tensor([[1.0, 0.1, 0.0]]), loss.means[None]), mix)
+    assert found[0, 0] < 0.5 < found[0, 1]
+
+
+def test_minimising_the_soart3_loss_brings_a_match_nearer_and_a_mismatch_farther() -> None:
+    loss = soart3_loss()
+    anchors = loss.means[:1]
+    positives = torch.tensor([[0.6, 0.5, 0.3]], requires_grad=True)
+    negatives = torch.tensor([[0.5, 0.6, -0.2]], requires_grad=True)
+    before = loss(anchors, positives, negatives)
+    before.backward()
+    assert positives.grad is not None
+    assert negatives.grad is not None
+    assert before > 0
+    assert loss(anchors, positives - 0.05 * positives.grad, negatives.detach()) < before
+    assert loss(anchors, positives.detach(), negatives - 0.05 * negatives.grad) < before
+
+
 def test_classes_that_lie_together_cost_more_than_classes_apart() -> None:
     torch.manual_seed(0)
     loss = ClassifyContrastLoss(2, 2, preset("best").settings.loss)
@@ -56,8 +149,56 @@ def test_supcon_can_be_switched_off() -> None:
     torch.testing.assert_close(loss(IDENTITY, torch.eye(2), CLASSES), expected)
 
 
-def test_the_means_of_the_anchors_are_those_of_the_fit_rows() -> None:
+@pytest.mark.parametrize("name", ["smnrt17", "smnrt11-mean", "smnrt12", "smnrt12-published", "soart3"])
+def test_the_means_of_the_anchors_are_those_of_the_fit_rows(name: str) -> None:
     vectors = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]])
-    loss = loss_of(preset("smnrt17").settings, vectors, torch.tensor([0, 0, 1]), torch.Generator())
-    assert isinstance(loss, AnchorTripletLoss)
-    torch.testing.assert_close(loss.means, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+    fit = LabelledVectors(vectors, torch.tensor([0, 0, 1]))
+    loss = loss_of(preset(name).settings, fit, None, torch.Generator())
+    assert isinstance(loss, AnchoredTriplets)
+    assert isinstance(loss.anchors, MeanVectorAnchors)
+    torch.testing.assert_close(loss.anchors.means, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+
+
+LIBRARY = [
+    "triplet", "contrastive", "multi-similarity", "supcon", "ntxent", "circle", "proxy-anchor", "proxy-nca",
+    "normalized-softmax", "arcface", "cosface", "sub-center-arcface",
+]  # fmt: skip
+MINERS = [
+    "off",
+    "multi-similarity",
+    "batch-hard",
+    "batch-easy-hard",
+    "semi-hard",
+    "hard",
+    "distance-weighted",
+    "pair-margin",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "miner", "distance"),
+    [
+        *((name, "off", "cosine") for name in LIBRARY),
+        *(("triplet", miner, distance) for miner in MINERS for distance in ("cosine", "euclidean")),
+        ("contrastive", "off", "euclidean"),
+    ],
+)
+def test_every_loss_of_the_library_learns_to_part_two_classes(name: str, miner: str, distance: str) -> None:
+    torch.manual_seed(0)
+    settings = preset("metric-learning", [f"loss={name}", f"miner={miner}", f"distance={distance}", "n_dimensions=8"])
+    vectors, classes = torch.rand(16, 6), torch.arange(16) % 2
+    loss = loss_of(settings.settings, LabelledVectors(vectors, classes), None, torch.Generator())
+    body = torch.nn.Sequential(torch.nn.Linear(6, 32), torch.nn.ReLU(), torch.nn.Linear(32, 8))
+    adam = torch.optim.Adam([*body.parameters(), *loss.parameters()], lr=0.01)
+
+    def gap() -> float:
+        unit = torch.nn.functional.normalize(body(vectors), dim=1).detach()
+        distances, same = torch.cdist(unit, unit), classes[:, None] == classes[None, :]
+        return (distances[~same].mean() - distances[same].mean()).item()
+
+    before = gap()
+    for _ in range(60):
+        adam.zero_grad()
+        loss(body, vectors, classes).backward()
+        adam.step()
+    assert gap() > before + 0.2

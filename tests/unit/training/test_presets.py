@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from miwake.training.errors import SettingsError
-from miwake.training.presets import DEFAULT_PRESET, PRESETS, preset, setting_names
+from miwake.training.presets import DEFAULT_PRESET, PRESETS, preset
+from miwake.training.settings import setting_names
 
 
 def test_the_classic_preset_is_faithful_to_its_source() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from miwake.training.mirrors import Mirror
-    from miwake.training.presets import AugmentationSettings
+    from miwake.training.settings import AugmentationSettings
 
 
 def augment(

@@ -41,8 +41,15 @@ def fit(
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same embedder.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Budget; by default it follows from the rows.")] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for one setting; repeatable.")
+        list[str] | None, typer.Option("--set", help="name=value for one setting, as loss.margin=0.3; repeatable.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, to the weights of an unbroken one.")
+    ] = False,
+    run_folder: Annotated[
+        Path | None, typer.Option(help="Where the run keeps its log and checkpoint; by default OUT.run.")
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
     *,
     reading: ReadSettings,
 ) -> None:
@@ -54,9 +61,11 @@ def fit(
 
         given = [*(overrides or ()), *(() if steps is None else (f"steps={steps}",))]
         chosen = presets.preset(preset, given)
+        folder = out.with_name(f"{out.name}.run") if run_folder is None else run_folder
+        keeping = run.Keeping(folder=folder, resume=resume, tensorboard=tensorboard)
         console = Console(stderr=True, soft_wrap=True)
         with shown_on(console) as report:
-            card = run.train(data, out, chosen, reading=reading, seed=seed, report=report, warn=_warn)
+            card = run.train(data, out, chosen, reading=reading, seed=seed, keeping=keeping, report=report, warn=_warn)
         print(f"{out}: embedder {card.embedder_id}, preset {card.preset}, step {card.metrics['best_step']}")
 
 

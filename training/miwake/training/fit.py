@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from miwake.training.augmentation import augment
+from miwake.training.checkpoints import run_identity
+from miwake.training.device import device_of, embedding_of, random_states, restore_random_states, seeded, threads
 from miwake.training.errors import DivergedError
-from miwake.training.losses import loss_of
+from miwake.training.losses.choice import loss_of
+from miwake.training.losses.match import LabelledVectors
 from miwake.training.mirrors import ALLOWED_MIRRORS, Mirror
-from miwake.training.networks import Embedder, build
-from miwake.training.optimisation import WeightAverage, optimiser, schedule
+from miwake.training.networks import Embedder, build, settle_batch_statistics
+from miwake.training.optimisation import Schedule, WeightAverage, evaluation_weights, is_schedule_free, optimiser
+from miwake.training.retrieval import RetrievalScore
+from miwake.training.sampling import sampler_of
 from miwake.training.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from miwake.training.checkpoints import Checkpoints
     from miwake.training.division import TrainingRows
-    from miwake.training.presets import Settings
-    from miwake.training.retrieval import RetrievalScore
+    from miwake.training.settings import Settings
 
 N_VALIDATIONS = 10
 """Checkpoints that are measured in a run, evenly spread; the last is the end."""
@@ -41,13 +45,30 @@ MIRRORS_MEASURED_AT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a run stands: steps done of all, mean loss since the last report, and the score of a validation, if any."""
+    """How a run stands.
+
+    Attributes
+    ----------
+    step, n_steps : int
+        Steps done, of all.
+    loss : float
+        Mean since the last validation.
+    is_validation : bool
+    score : RetrievalScore or None
+        Of a validation, where there are calibration parts.
+    lr : float
+        Learning rate of the step.
+    seconds : float
+        Since the run began, without the time between an interruption and its resumption.
+    """
 
     step: int
     n_steps: int
     loss: float
     is_validation: bool = False
     score: RetrievalScore | None = None
+    lr: float = math.nan
+    seconds: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +79,7 @@ class Fitted:
     ----------
     embedder : Embedder
     step, n_steps : int
-        The step it is of, and how many were taken.
+        The step it is of, and how many the budget had.
     score : RetrievalScore or None
         On the calibration parts; None without any.
     mirrors : tuple of Mirror
@@ -73,105 +94,229 @@ class Fitted:
 
 
 def fit(
-    rows: TrainingRows, settings: Settings, *, seed: int = 0, report: Callable[[Standing], None] = lambda _: None
+    rows: TrainingRows,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    report: Callable[[Standing], None] = lambda _: None,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
 ) -> Fitted:
     """Fit an embedder to ``rows.fit``; the same rows, settings, seed and machine give the same weights.
+
+    Parameters
+    ----------
+    report : callable
+        Told how the run stands.
+    checkpoints : Checkpoints or None
+        Where the run is kept as it goes.
+    resume : bool
+        Go on from the checkpoint, to the same weights as if nothing had happened.
 
     Raises
     ------
     DivergedError
-        If the loss is no longer finite.
+        If the loss or a gradient is no longer finite.
+    ResumeError
+        If there is nothing to go on from, or it is of other rows, settings or another seed.
     """
-    with _threads(settings.threads), _seeded(seed):
-        return _Run(rows, settings, seed).best(report)
+    with threads(settings.threads), seeded(seed):
+        run = _Run(rows, settings, seed)
+        if resume and checkpoints is not None:
+            run.go_on_from(checkpoints)
+        return run.best(report, checkpoints)
 
 
 class _Run:
-    """The state of one run: data, network, loss, optimiser."""
+    """The state of one run: data, network, loss, optimiser, and how far it has come."""
 
     def __init__(self, rows: TrainingRows, settings: Settings, seed: int) -> None:
         self.rows = rows
         self.settings = settings
+        self.seed = seed
+        self.device = device_of(settings.device)
         self.generator = torch.Generator().manual_seed(seed)
         self.n_steps = settings.optimiser.budget(len(rows.fit))
         self.embedder = Embedder(build(rows.fit.heat_map_shape, settings.network), rows.value_range)
-        self.vectors = self.embedder.scale(torch.from_numpy(rows.fit.vectors))
-        self.classes = torch.from_numpy(np.unique(rows.fit.labels, return_inverse=True)[1])
-        self.chances = sampling_chances(self.classes.numpy(), settings.augmentation.balance)
-        self.loss = loss_of(settings, self.vectors, self.classes, self.generator)
+        known = np.unique(rows.fit.labels)
+        self.data = self._labelled(rows.fit.vectors, np.searchsorted(known, rows.fit.labels))
+        self.sampler = sampler_of(settings, self.data.classes.numpy(), seed=seed, generator=self.generator)
+        self.loss = loss_of(settings, self.data, self._calibration(known), self.generator).to(self.device)
+        self.embedder.to(self.device)
         self.average = WeightAverage(self.embedder.body, settings.optimiser.averaging)
         self.optimiser = optimiser([self.embedder.body, self.loss], settings.optimiser)
-        self.schedule = schedule(self.optimiser, settings.optimiser, self.n_steps)
+        self.schedule = Schedule(self.optimiser, settings.optimiser, self.n_steps)
         self.validation = Validation(rows, seed)
         self.mirrors = ALLOWED_MIRRORS.get(settings.augmentation.mirrors, ())
+        self.validate_at = _evenly(self.n_steps, N_VALIDATIONS)
+        self.rounds_at = {0, *_evenly(self.n_steps, settings.loss.rounds)}
+        self.step = 0
+        self.losses: list[float] = []
+        self.n_without_gain = 0
+        self.seconds_before = 0.0
+        self.started = time.monotonic()
+        self.kept: Fitted | None = None
 
-    def best(self, report: Callable[[Standing], None]) -> Fitted:
+    def best(self, report: Callable[[Standing], None], checkpoints: Checkpoints | None) -> Fitted:
         """Take all steps and return the best checkpoint, of equals the last."""
-        validate_at = {math.ceil(self.n_steps * part / N_VALIDATIONS) for part in range(1, N_VALIDATIONS + 1)}
-        measure_mirrors_at = math.ceil(self.n_steps * MIRRORS_MEASURED_AT)
-        best = self._checkpoint(0)
-        losses: list[float] = []
-        for step in range(1, self.n_steps + 1):
-            losses.append(self._step(step))
-            if step == measure_mirrors_at and self.settings.augmentation.mirrors == "measured":
-                self.mirrors = self.validation.harmless_mirrors(self._checkpoint(step).embedder)
-            if step in validate_at:
-                candidate = self._checkpoint(step)
-                report(Standing(step, self.n_steps, float(np.mean(losses)), True, candidate.score))
-                losses.clear()
-                best = max(best, candidate, key=lambda one: (_value(one), one.step))
-            elif step % REPORT_EVERY == 0:
-                report(Standing(step, self.n_steps, float(np.mean(losses))))
-        return best
+        if self.kept is None:
+            self.kept = self._measured()
+        while self.step < self.n_steps and not self._is_hopeless():
+            self._advance()
+            is_validation = self.step in self.validate_at
+            if is_validation:
+                self._validate(report)
+            elif self.step % REPORT_EVERY == 0:
+                report(self._standing())
+            if checkpoints is not None and (is_validation or self.step % REPORT_EVERY == 0) and checkpoints.is_due():
+                checkpoints.save(run_identity(self.rows, self.settings, self.seed), self._state())
+        self.kept.embedder.to("cpu")
+        return self.kept
 
-    def _step(self, step: int) -> float:
-        settings = self.settings
-        rows = torch.multinomial(
-            self.chances, settings.optimiser.batch_size, replacement=True, generator=self.generator
-        )
+    def go_on_from(self, checkpoints: Checkpoints) -> None:
+        """Take over where an interrupted run of the same rows, settings and seed stood."""
+        state = checkpoints.load(run_identity(self.rows, self.settings, self.seed))
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        restore_random_states(state["random"])
+        self.mirrors = tuple(Mirror(name) for name in state["mirrors"])
+        self.step, self.losses = state["step"], state["losses"]
+        self.n_without_gain, self.seconds_before = state["n_without_gain"], state["seconds"]
+        self.kept = self._kept_of(state["kept"])
+
+    def _state(self) -> dict[str, Any]:
+        """Return everything that the steps to come depend on, as plain values and tensors."""
+        kept = self.kept
+        assert kept is not None  # noqa: S101 - set before the first step
+        score = None if kept.score is None else (kept.score.accuracy, kept.score.balanced_accuracy)
+        return {
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            "generator": self.generator.get_state(),
+            "random": random_states(),
+            "mirrors": [mirror.value for mirror in self.mirrors],
+            "step": self.step,
+            "losses": self.losses,
+            "n_without_gain": self.n_without_gain,
+            "seconds": self._seconds(),
+            "kept": {
+                "body": kept.embedder.body.state_dict(),
+                "step": kept.step,
+                "score": score,
+                "mirrors": [mirror.value for mirror in kept.mirrors],
+            },
+        }
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "body": self.embedder.body,
+            "loss": self.loss,
+            "average": self.average,
+            "optimiser": self.optimiser,
+            "schedule": self.schedule,
+        }
+
+    def _kept_of(self, state: dict[str, Any]) -> Fitted:
+        body = copy.deepcopy(self.embedder.body)
+        body.load_state_dict(state["body"])
+        embedder = Embedder(body, self.rows.value_range).to(self.device).eval()
+        score = None if state["score"] is None else RetrievalScore(*state["score"])
+        return Fitted(embedder, state["step"], self.n_steps, score, tuple(Mirror(one) for one in state["mirrors"]))
+
+    def _advance(self) -> None:
+        """Take one step, and measure the mirrorings when their time has come."""
+        if self.step in self.rounds_at:
+            with evaluation_weights(self.optimiser):
+                self.loss.begin_round(self.embedder.body.eval())
+        self.step += 1
+        self.losses.append(self._descend())
+        at = math.ceil(self.n_steps * MIRRORS_MEASURED_AT)
+        if self.step == at and self.settings.augmentation.mirrors == "measured":
+            self.mirrors = self.validation.harmless_mirrors(self._embedder())
+
+    def _validate(self, report: Callable[[Standing], None]) -> None:
+        candidate = self._measured()
+        report(self._standing(candidate))
+        self.losses.clear()
+        assert self.kept is not None  # noqa: S101 - set before the first step
+        self.n_without_gain = 0 if _value(candidate) > _value(self.kept) else self.n_without_gain + 1
+        if candidate.score is not None:
+            self.schedule.validated(candidate.score.value)
+        self.kept = max(self.kept, candidate, key=lambda one: (_value(one), one.step))
+
+    def _is_hopeless(self) -> bool:
+        patience = self.settings.optimiser.early_stop
+        return patience is not None and len(self.rows.calibration) > 0 and self.n_without_gain >= patience
+
+    def _descend(self) -> float:
+        rows = self.sampler.batch(self.step)
         shape = self.rows.fit.heat_map_shape
-        vectors = augment(self.vectors[rows], shape, settings.augmentation, self.mirrors, self.generator)
+        vectors = augment(self.data.vectors[rows], shape, self.settings.augmentation, self.mirrors, self.generator)
+        classes = self.data.classes[rows].to(self.device)
         self.embedder.train()
-        loss = self.loss(self.embedder.body, vectors, self.classes[rows])
+        loss = self.loss(embedding_of(self.embedder.body, self.device), vectors.to(self.device), classes)
         value = float(loss.item())
-        if not math.isfinite(value):
-            raise DivergedError(step=step, loss=value, lr=self.optimiser.param_groups[0]["lr"])
+        self._refuse_infinite("loss", value, rows)
         self.optimiser.zero_grad()
         loss.backward()
+        self._refuse_infinite("length of the gradient", self._gradient_length(), rows)
         self.optimiser.step()
         self.schedule.step()
         self.average.update()
         return value
 
-    def _checkpoint(self, step: int) -> Fitted:
-        embedder = Embedder(copy.deepcopy(self.average.module), self.rows.value_range).eval()
-        return Fitted(embedder, step, self.n_steps, self.validation.score(embedder), self.mirrors)
+    def _gradient_length(self) -> float:
+        parameters = (*self.embedder.parameters(), *self.loss.parameters())
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+    def _refuse_infinite(self, what: str, value: float, rows: torch.Tensor) -> None:
+        if not math.isfinite(value):
+            row_ids = tuple(self.rows.fit.ids[row] for row in rows.tolist())
+            raise DivergedError(step=self.step, what=what, value=value, lr=self.schedule.lr, row_ids=row_ids)
+
+    def _standing(self, validated: Fitted | None = None) -> Standing:
+        return Standing(
+            step=self.step,
+            n_steps=self.n_steps,
+            loss=float(np.mean(self.losses)),
+            is_validation=validated is not None,
+            score=None if validated is None else validated.score,
+            lr=self.schedule.lr,
+            seconds=self._seconds(),
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def _embedder(self) -> Embedder:
+        """Return a copy of the network as it is worth measuring: averaged, and at the optimiser's own average."""
+        with evaluation_weights(self.optimiser):
+            body = copy.deepcopy(self.average.module)
+        if is_schedule_free(self.optimiser):
+            settle_batch_statistics(body, self.data.vectors, self.device)
+        return Embedder(body, self.rows.value_range).to(self.device).eval()
+
+    def _measured(self) -> Fitted:
+        embedder = self._embedder()
+        return Fitted(embedder, self.step, self.n_steps, self.validation.score(embedder), self.mirrors)
+
+    def _calibration(self, known: NDArray[np.int32]) -> LabelledVectors | None:
+        """Return the calibration rows of labels that are fitted, None without any."""
+        usable = np.isin(self.rows.calibration.labels, known)
+        if not usable.any():
+            return None
+        records = self.rows.calibration.take(usable)
+        return self._labelled(records.vectors, np.searchsorted(known, records.labels))
+
+    def _labelled(self, vectors: NDArray[np.float32], classes: NDArray[np.int64]) -> LabelledVectors:
+        return LabelledVectors(self.embedder.scale(torch.from_numpy(vectors)), torch.from_numpy(classes))
 
 
-def sampling_chances(classes: NDArray[np.int64], balance: float) -> torch.Tensor:
-    """Return how likely each row (N,) is drawn, up to a factor: its class's size to the power of -``balance``."""
-    sizes = np.bincount(classes).astype(np.float64)
-    return torch.from_numpy((sizes**-balance)[classes])
+def _evenly(n_steps: int, n_times: int) -> set[int]:
+    """Return the steps at which something happens ``n_times`` in a run, evenly spread; the last is the end."""
+    return {math.ceil(n_steps * part / n_times) for part in range(1, n_times + 1)}
 
 
 def _value(fitted: Fitted) -> float:
     return 0.0 if fitted.score is None else fitted.score.value
-
-
-@contextmanager
-def _threads(n_threads: int | None) -> Iterator[None]:
-    """Let PyTorch use ``n_threads``, by default every core this process may run on, whatever the environment says."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads or len(os.sched_getaffinity(0)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed PyTorch's own generator, which draws the first weights, and give it back its state afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

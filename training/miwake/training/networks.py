@@ -9,11 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from miwake.training.image_backbone import image_network, timm_backbone
+
 if TYPE_CHECKING:
-    from miwake.training.presets import NetworkSettings
+    from miwake.training.settings import NetworkSettings
 
 LEAST_DEVIATION = 0.01
 """Added to a map's standard deviation (share of the value range): a nearly flat map is not blown up to noise."""
+
+N_STATISTICS_ROWS = 1024
+STATISTICS_BATCH = 128
+"""How many fit rows batch statistics are measured on, and how many at once."""
 
 
 class Embedder(nn.Module):
@@ -102,8 +108,30 @@ def build(heat_map_shape: tuple[int, int], settings: NetworkSettings) -> nn.Sequ
     """Return the network that ``settings`` describe, from scaled vectors (B, V) to embeddings (B, D)."""
     if settings.kind == "mlp":
         body = mlp(heat_map_shape[0] * heat_map_shape[1], settings)
+    elif settings.kind == "timm":
+        body = image_network(heat_map_shape, settings, timm_backbone(settings))
     else:
         body = conv(heat_map_shape, settings)
     if settings.unit_norm:
         body.append(UnitNorm())
     return body
+
+
+def settle_batch_statistics(body: nn.Module, vectors: Tensor, device: torch.device) -> None:
+    """Let the batch norms of ``body`` measure their statistics anew on scaled vectors (N, V), evenly picked.
+
+    An optimiser whose evaluation weights are not those that it trains at leaves statistics of the latter.
+    """
+    norms = [one for one in body.modules() if isinstance(one, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+    body.train()
+    with torch.no_grad():
+        for batch in torch.split(vectors[:: max(len(vectors) // N_STATISTICS_ROWS, 1)], STATISTICS_BATCH):
+            body(batch.to(device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

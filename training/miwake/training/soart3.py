@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from miwake.indexer.soart3.plain import P_ETA, P_GAMMA, REGULARISER, check_powers
+
+if TYPE_CHECKING:
+    from miwake.indexer.verdict.match import MatchMix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +81,12 @@ def _norm(residuals: Tensor, power: int) -> Tensor:
     # The root has no gradient at 0: it is taken of 1 there, and not used.
     norms = scale * torch.where(is_zero, 1.0, sums).pow(1 / power)
     return torch.where(is_zero, 0.0, norms)
+
+
+def match_distances(found: TensorMeasures, mix: MatchMix) -> Tensor:
+    """Return the match distances of measures, of their shape, in [0, 1): differentiable, 0 same, towards 1 different.
+
+    They are those of ``MatchMix.distances``; the gradient of ``|beta - 1|`` is 0 where beta is 1.
+    """
+    scores = mix.scale_weight * (found.beta - 1).abs() + mix.deviation_weight * found.eta
+    return torch.sigmoid(scores + mix.spread_weight * found.gamma + mix.bias)

@@ -50,9 +50,10 @@ class Validation:
 
 
 def embed(embedder: Embedder, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the embeddings (N, D) of raw vectors (N, V) by PyTorch, the network as it stands."""
+    """Return the embeddings (N, D) of raw vectors (N, V) by PyTorch, the network as it stands, where it stands."""
+    device = embedder.low.device
     with torch.inference_mode():
-        batches = [embedder(batch) for batch in torch.split(torch.from_numpy(vectors), BATCH)]
+        batches = [embedder(batch.to(device)).cpu() for batch in torch.split(torch.from_numpy(vectors), BATCH)]
     embeddings: NDArray[np.float32] = torch.cat(batches).numpy()
     return embeddings
 

@@ -1,0 +1,1 @@
+"""What training minimises: from a batch of scaled vectors to one number."""
