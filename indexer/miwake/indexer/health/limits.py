@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,31 +25,18 @@ class HealthLimit:
     ----------
     centre : float
         The median of the rows it was learnt from.
-    low : float or None
-        The lower limit, below the centre; None where low values are no illness.
-    high : float
-        The upper limit, above the centre.
+    low, high : float
+        The limits; low < centre < high.
     """
 
     centre: float
-    low: float | None
+    low: float
     high: float
 
     def __post_init__(self) -> None:
-        low = -inf if self.low is None else self.low
-        if not (isfinite(self.centre) and isfinite(self.high) and low < self.centre < self.high):
+        if not (isfinite(self.low) and isfinite(self.high) and self.low < self.centre < self.high):
             message = f"limits {self.low}, {self.centre}, {self.high}: expected finite numbers that rise"
             raise ValueError(message)
-
-    @property
-    def per_width_below(self) -> float:
-        """1 / the distance from the centre to the lower limit; 0 where there is none."""
-        return 0.0 if self.low is None else 1 / (self.centre - self.low)
-
-    @property
-    def per_width_above(self) -> float:
-        """1 / the distance from the centre to the upper limit."""
-        return 1 / (self.high - self.centre)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +85,13 @@ class HealthGauge:
         self._value_range = value_range
         limits = [health.limits[one.name.lower()] for one in HealthStatistic]
         self._centres = np.array([one.centre for one in limits], dtype=np.float32)
-        self._per_width_below = np.array([one.per_width_below for one in limits], dtype=np.float32)
-        self._per_width_above = np.array([one.per_width_above for one in limits], dtype=np.float32)
+        self._per_width_below = np.array([1 / (one.centre - one.low) for one in limits], dtype=np.float32)
+        self._per_width_above = np.array([1 / (one.high - one.centre) for one in limits], dtype=np.float32)
 
     def deviations(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how far each ``HealthStatistic`` of (Q, V) float32 vectors lies from its centre, (Q, 6) float32.
 
-        In units of its limit: -1 at the low one, 1 at the high one. Below a centre without a low limit it is 0.
+        In units of its limit: -1 at the low one, 1 at the high one.
         """
         apart = statistics(vectors, self._anchor, self._shape, self._value_range) - self._centres
         return np.asarray(apart * np.where(apart < 0, self._per_width_below, self._per_width_above))
