@@ -1,0 +1,128 @@
+"""What a folder of stations holds, as a plain value: what is expected is computed, what is there is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from miwake.indexer.errors import StationNotFoundError
+from miwake.indexer.opening import open_live
+from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from miwake.indexer.index import InspectionIndex
+    from miwake.indexer.records import Records
+    from miwake.indexer.storage.reading import Snapshot
+
+N_QUERIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What counts of a reference."""
+
+    label: int
+    failure_mode: str
+    vector: bytes = field(repr=False)
+
+
+References = dict[str, Reference]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """A station.
+
+    Attributes
+    ----------
+    revision : int
+        The latest of the store.
+    references : mapping
+        At that revision, by id.
+    generation : text
+        The current one.
+    served_revision : int
+        The revision that is searched.
+    served : mapping
+        The references that are searched, by id.
+    """
+
+    revision: int
+    references: Mapping[str, Reference] = field(repr=False)
+    generation: str
+    served_revision: int
+    served: Mapping[str, Reference] = field(repr=False)
+
+
+World = dict[str, Station]
+"""Stations by the path of their folder; one that cannot be found is not there."""
+
+
+def references_of(records: Records | Snapshot) -> References:
+    """Return records as plain references, by id."""
+    return {
+        one: Reference(int(label), failure_mode, vector.tobytes())
+        for one, label, failure_mode, vector in zip(
+            records.ids, records.labels, records.failure_modes, records.vectors, strict=True
+        )
+    }
+
+
+def look(root: Path) -> World:
+    """Return the stations in ``root``/*/*, each checked whole and searched as a server would.
+
+    Raises
+    ------
+    IndexerError
+        If one cannot be opened, or is damaged.
+    """
+    found: World = {}
+    for folder in sorted(root.glob("*/*/")):
+        if folder.name.endswith(".part"):
+            continue
+        try:
+            found[str(folder.relative_to(root))] = look_at(folder)
+        except StationNotFoundError:
+            continue
+    return found
+
+
+def look_at(folder: Path) -> Station:
+    """Return one station, checked whole and searched as a server would."""
+    index = open_live(folder)
+    with ReferenceStore.open(folder) as store:
+        store.check()
+        latest = store.snapshot()
+        served = store.snapshot(index.revision)
+    assert index.generation == StationFolder(folder).current().generation
+    station = Station(
+        revision=latest.revision,
+        references=references_of(latest),
+        generation=index.generation,
+        served_revision=index.revision,
+        served=references_of(served),
+    )
+    assert_searches(index, station.served)
+    return station
+
+
+def assert_searches(index: InspectionIndex, expected: Mapping[str, Reference]) -> None:
+    """Check that a search finds exactly the expected references, and that each is its own nearest neighbour."""
+    assert index.n_references == len(expected)
+    ids = list(expected)
+    chosen = [ids[row] for row in np.linspace(0, len(ids) - 1, N_QUERIES).astype(int)]
+    queries = np.stack([np.frombuffer(expected[one].vector, dtype=np.float32) for one in chosen])
+    found = index.search(queries, n_neighbours=len(expected))
+    for row, query in enumerate(queries):
+        assert sorted(found.ids[row]) == sorted(ids)
+        labels = dict(zip(found.ids[row], found.labels[row].tolist(), strict=True))
+        assert labels == {one: reference.label for one, reference in expected.items()}
+        own = found.ids[row].index(chosen[row])
+        assert found.distances[row, own] <= found.distances[row].min() + 1e-5  # float32, embedded in another batch
+        np.testing.assert_array_equal(index.reference_vector(int(found.positions[row, own])), query)
