@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from miwake.indexer.anchors import Anchors
     from miwake.indexer.embedder import Embedder
+    from miwake.indexer.search.card import SearchCard
+    from miwake.indexer.search.proposing import ReferenceIndex
     from miwake.indexer.storage.reference_files import ReferenceFiles
     from miwake.indexer.verdict.calibration import Calibration
 
@@ -25,8 +27,10 @@ class IndexContents:
     revision : int
         Of the references it was built from.
     embedder : Embedder
-    faiss_index
+    faiss_index : ReferenceIndex
         Over ``embeddings``.
+    search : SearchCard
+        How they are searched, and how well that agrees with exact search.
     embeddings : (N, D) float32
     raw : (N, V) float32, or None
         Inspection vectors on a scale of 0 … 1; None where SOART3 compares embeddings.
@@ -42,7 +46,8 @@ class IndexContents:
     generation: str
     revision: int
     embedder: Embedder
-    faiss_index: Any
+    faiss_index: ReferenceIndex
+    search: SearchCard
     embeddings: NDArray[np.float32]
     raw: NDArray[np.float32] | None
     references: ReferenceFiles

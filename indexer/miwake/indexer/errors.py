@@ -12,10 +12,12 @@
     │   ├── StationNotFoundError        there is no such station, or nothing published in it
     │   ├── StoreBusyError              another process holds the store's lock
     │   ├── NoRoomError                 the disk has not the room that a generation needs
+    │   ├── ReferenceNotFoundError      there is no reference of that id
     │   └── ReferenceConflictError      an id stands for another vector or label already
     ├── ArtifactError                   a stored file cannot be used
     │   ├── ArtifactCorruptError        a file is missing, or its bytes are not those that were written
     │   └── ArtifactVersionError        a file has a format version that this release does not know
+    ├── IndexBuildError                 an index of some kind cannot be built, or agrees too little with exact search
     └── CalibrationError                the data cannot show what calibration must know
         └── PromiseError                the data cannot show what is to be promised
 
@@ -79,6 +81,15 @@ class NoRoomError(StoreError):
         self.free = free
 
 
+class ReferenceNotFoundError(StoreError):
+    """There is no reference of that id."""
+
+    def __init__(self, reference_id: str, *, station: str) -> None:
+        super().__init__(f"{station}: no reference {reference_id!r}")
+        self.reference_id = reference_id
+        self.station = station
+
+
 class ReferenceConflictError(StoreError):
     """An id stands for another vector or label already."""
 
@@ -93,6 +104,10 @@ class ArtifactCorruptError(ArtifactError):
 
 class ArtifactVersionError(ArtifactError):
     """A file has a format version that this release does not know."""
+
+
+class IndexBuildError(IndexerError):
+    """An index of some kind cannot be built, or agrees too little with exact search."""
 
 
 class CalibrationError(IndexerError):

@@ -12,7 +12,8 @@ from miwake.indexer.contents import IndexContents
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactCorruptError, StoreError
 from miwake.indexer.index import InspectionIndex
-from miwake.indexer.search.loading import INDEX_FILE, load_index
+from miwake.indexer.search.card import read_card
+from miwake.indexer.search.loading import load_index
 from miwake.indexer.storage.files import read_json
 from miwake.indexer.storage.generation import activate, open_generation
 from miwake.indexer.storage.reference_files import ReferenceFiles, map_array
@@ -129,6 +130,7 @@ def load(
         If the files do not fit each other, the embedder or the station.
     """
     calibration = read_json(folder / CALIBRATION_FILE, Calibration, CALIBRATION_VERSION)
+    search = read_card(folder)
     references = ReferenceFiles.open(folder)
     embeddings = _map_vectors(folder / EMBEDDINGS_FILE, len(references), embedder.card.n_dimensions)
     raw = None
@@ -140,11 +142,8 @@ def load(
             generation=generation,
             revision=revision,
             embedder=embedder,
-            faiss_index=load_index(
-                (folder / INDEX_FILE).read_bytes(),
-                n_references=len(references),
-                n_dimensions=embedder.card.n_dimensions,
-            ),
+            faiss_index=load_index(folder, search, embeddings),
+            search=search,
             embeddings=embeddings,
             raw=raw,
             references=references,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.search.loading import BLAS_THRESHOLD
+from miwake.indexer.search.proposing import BLAS_THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
