@@ -10,6 +10,7 @@ import numpy as np
 from miwake.indexer.answers import Decision, HealthStatistic, LabelMethod, NeighbourBatch, VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError
 from miwake.indexer.scale import Scale
+from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.filters import Filter
     from miwake.server.index import Index
 
 N_VALUES = 4
@@ -36,6 +38,8 @@ class FakeIndex:
     ----------
     batches : list of int
         The sizes of the batches it was asked, those it failed on included.
+    asked : list of (Filter or None, SearchOptions)
+        What those batches asked for.
     entered : threading.Event
         Set when a batch is asked.
     gate : threading.Event
@@ -61,13 +65,16 @@ class FakeIndex:
         self.n_references = n_references
         self.has_pass_labels = has_pass_labels
         self.batches: list[int] = []
+        self.asked: list[tuple[Filter | None, SearchOptions]] = []
         self.entered = threading.Event()
         self.gate = threading.Event()
         if not held:
             self.gate.set()
 
-    def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> VerdictBatch:
-        neighbours = self.search(vectors, n_neighbours=n_neighbours)
+    def classify(
+        self, vectors: NDArray[np.float32], *, n_neighbours: int, options: SearchOptions = AS_CALIBRATED
+    ) -> VerdictBatch:
+        neighbours = self.search(vectors, n_neighbours=n_neighbours, options=options)
         firsts = vectors[:, 0]
         n_queries = len(vectors)
         labels = (firsts * 10).astype(np.int32)
@@ -88,8 +95,16 @@ class FakeIndex:
             neighbours=neighbours,
         )
 
-    def search(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> NeighbourBatch:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        n_neighbours: int,
+        where: Filter | None = None,
+        options: SearchOptions = AS_CALIBRATED,
+    ) -> NeighbourBatch:
         self.batches.append(len(vectors))
+        self.asked.append((where, options))
         self.entered.set()
         self.gate.wait()
         if (vectors[:, 0] == np.float32(POISON)).any():

@@ -109,8 +109,15 @@ def _only(items: Items, position: int, row: int) -> Items:
 
 
 def _ask(job: Job, vectors: NDArray[np.float32]) -> Results:
-    ask = job.index.classify if job.task is Task.CLASSIFY else job.index.search
-    return Results(ask(vectors, n_neighbours=job.n_neighbours))
+    wanted = job.wishes
+    if job.task is Task.SEARCH:
+        found = job.index.search(vectors, n_neighbours=job.n_neighbours, where=wanted.where, options=wanted.options)
+        return Results(found)
+    batch = job.index.classify(vectors, n_neighbours=job.n_neighbours, options=wanted.options)
+    if wanted.omit_anchors:
+        none = slice(None), slice(0)
+        batch = replace(batch, anchor_labels=batch.anchor_labels[none], anchor_distances=batch.anchor_distances[none])
+    return Results(batch)
 
 
 def _positions(items: Items) -> list[int]:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.filters import Filter
     from miwake.indexer.scale import Scale
+    from miwake.indexer.search.options import SearchOptions
 
 
 class Index(Protocol):
@@ -43,14 +45,30 @@ class Index(Protocol):
         """The distance beyond which an answer is UNKNOWN."""
 
     @property
+    def n_references(self) -> int:
+        """How many references are searched."""
+
+    @property
     def scale(self) -> Scale:
         """Which vectors can be judged at all."""
 
-    def classify(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> VerdictBatch:
-        """Return the verdicts on (Q, V) vectors that ``scale`` does not refuse, with K neighbours each."""
+    def classify(
+        self, vectors: NDArray[np.float32], *, n_neighbours: int, options: SearchOptions = ...
+    ) -> VerdictBatch:
+        """Return the verdicts on (Q, V) vectors that ``scale`` does not refuse, with K neighbours each, 0 or more.
 
-    def search(self, vectors: NDArray[np.float32], *, n_neighbours: int) -> NeighbourBatch:
-        """Return the K nearest references of (Q, V) vectors that ``scale`` does not refuse."""
+        The options say how those neighbours are found, and never change a verdict.
+        """
+
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        n_neighbours: int,
+        where: Filter | None = ...,
+        options: SearchOptions = ...,
+    ) -> NeighbourBatch:
+        """Return the K nearest references of (Q, V) vectors that ``scale`` does not refuse, where a filter holds."""
 
 
 class Opener(Protocol):

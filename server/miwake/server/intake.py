@@ -9,6 +9,7 @@ from miwake.indexer.index import DEFAULT_NEIGHBOURS
 from miwake.server import wire
 from miwake.server.errors import RequestError
 from miwake.server.jobs import Items, Job, Task
+from miwake.server.wishes import answer_wishes, search_wishes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.server.index import Index
+    from miwake.server.jobs import Wishes
+
+VALUES_TOGETHER = 2**29
+"""Values of references that one batch is compared with at most, but for a lone vector: some tenths of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +63,15 @@ def verdict_jobs(
         If the request asks for more than the limits allow.
     """
     n_neighbours = _n_neighbours(wire.read_n_neighbours(request.options), "options.n_neighbours", limits)
-    return _jobs(request, index, limits, Task.CLASSIFY, n_neighbours, first_sequence)
+    wanted = answer_wishes(request.options)
+    n_shown = 0 if wanted.omit_neighbours else n_neighbours
+    return _jobs(request, index, limits, Task.CLASSIFY, n_shown, wanted, first_sequence=first_sequence)
 
 
 def search_jobs(request: inspection_service_pb2.SearchNeighboursRequest, index: Index, limits: Limits) -> list[Job]:
     """Return the jobs that find the neighbours of a request's vectors; as ``verdict_jobs``."""
     n_neighbours = _n_neighbours(wire.read_n_neighbours(request), "n_neighbours", limits)
-    return _jobs(request, index, limits, Task.SEARCH, n_neighbours, 0)
+    return _jobs(request, index, limits, Task.SEARCH, n_neighbours, search_wishes(request))
 
 
 def array_jobs(vectors: NDArray[np.float32], index: Index, limits: Limits, n_neighbours: int | None) -> list[Job]:
@@ -100,7 +107,9 @@ def _jobs(
     limits: Limits,
     task: Task,
     n_neighbours: int,
-    first_sequence: int,
+    wanted: Wishes,
+    *,
+    first_sequence: int = 0,
 ) -> list[Job]:
     n_vectors = len(request.vectors)
     if n_vectors > limits.max_vectors:
@@ -108,17 +117,27 @@ def _jobs(
             field="vectors", problem=f"{n_vectors} in one message, expected at most {limits.max_vectors}"
         )
     context = wire.read_context(request)
+    n_together = _n_together(index, limits, wanted)
     return [
         Job(
             index=index,
             task=task,
             n_neighbours=n_neighbours,
+            wishes=wanted,
             items=wire.read_items(
-                request.vectors[start : start + limits.max_batch],
+                request.vectors[start : start + n_together],
                 context=context,
                 n_values=index.scale.n_values,
                 first_sequence=first_sequence + start,
             ),
         )
-        for start in range(0, max(n_vectors, 1), limits.max_batch)
+        for start in range(0, max(n_vectors, 1), n_together)
     ]
+
+
+def _n_together(index: Index, limits: Limits, wanted: Wishes) -> int:
+    """Return how many vectors are computed together: few where each is compared with very many references."""
+    if not wanted.compares_many:
+        return limits.max_batch
+    n_values = index.scale.n_values * max(index.n_references, 1)
+    return max(1, min(limits.max_batch, VALUES_TOGETHER // n_values))

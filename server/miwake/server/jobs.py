@@ -7,6 +7,8 @@ from enum import Enum, auto
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.filters import Filter
     from miwake.server.index import Index
 
 
@@ -71,6 +74,35 @@ class Items:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a caller wants of its evidence, beside a number of neighbours.
+
+    Attributes
+    ----------
+    where : Filter or None
+        Which references may be found; of searches only.
+    options : SearchOptions
+        How neighbours are found; never how a verdict is.
+    omit_neighbours, omit_anchors : bool
+        Of verdicts: what is left out.
+    """
+
+    where: Filter | None = None
+    options: SearchOptions = AS_CALIBRATED
+    omit_neighbours: bool = False
+    omit_anchors: bool = False
+
+    @property
+    def compares_many(self) -> bool:
+        """Whether an answer may take a comparison with every reference."""
+        return self.options.exhaustive or self.where is not None
+
+
+AS_USUAL = Wishes()
+"""Nothing out of the ordinary."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Job:
     """Items to be answered by one index, in one computed batch.
@@ -82,11 +114,18 @@ class Job:
     task: Task
     n_neighbours: int
     items: Items
+    wishes: Wishes = AS_USUAL
     queued_at: float = field(default_factory=perf_counter)
 
     def goes_with(self, other: Job) -> bool:
-        """Return whether one call of the index can answer both."""
-        return self.index is other.index and self.task is other.task and self.n_neighbours == other.n_neighbours
+        """Return whether one call of the index can answer both, soon enough for those who wait behind them."""
+        return (
+            self.index is other.index
+            and self.task is other.task
+            and self.n_neighbours == other.n_neighbours
+            and (self.wishes is other.wishes or self.wishes == other.wishes)
+            and not self.wishes.compares_many
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Between messages and arrays: with ``columns.py``, the only place that touches the inspection service's messages.
+"""Between messages and arrays: with ``columns`` and ``wishes`` all that touches the inspection service's messages.
 
 Writing into a message that is part of the response costs half of what copying finished ones into it does, and what can
 be encoded for a whole batch costs less again; docs/adr/0002-synchronous-grpc-server.md has the figures.
