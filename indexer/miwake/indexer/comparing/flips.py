@@ -1,0 +1,114 @@
+"""Verdicts that are not the same any more, the dangerous ones first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from miwake.indexer.answers import Decision
+
+PASS, REJECT, REVIEW, UNKNOWN = (one.name for one in Decision)
+
+_WEIGHTS = {
+    (REJECT, PASS): 0,
+    (UNKNOWN, PASS): 1,
+    (REVIEW, PASS): 2,
+    (PASS, REJECT): 3,
+    (PASS, UNKNOWN): 4,
+    (PASS, REVIEW): 5,
+    (REJECT, UNKNOWN): 6,
+    (REJECT, REVIEW): 7,
+    (UNKNOWN, REJECT): 8,
+    (REVIEW, REJECT): 9,
+    (REVIEW, UNKNOWN): 10,
+    (UNKNOWN, REVIEW): 11,
+}
+"""What passes from now on may be an escape; what is rejected from now on may be an overkill; the rest costs time."""
+
+_OTHER_LABEL, _OTHER_FAILURE_MODE = 12, 13
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one side said of a vector.
+
+    Attributes
+    ----------
+    label : int
+    failure_mode, decision : text
+    probability : float
+        Of the label.
+    reject_probability : float or None
+        None where the station has no pass labels.
+    novelty : float
+    reference_id : text
+        The nearest reference.
+    reference_label : int
+    distance, match_distance : float
+        To it.
+    """
+
+    label: int
+    failure_mode: str
+    decision: str
+    probability: float
+    reject_probability: float | None
+    novelty: float
+    reference_id: str
+    reference_label: int
+    distance: float
+    match_distance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A vector that the two sides say different things of.
+
+    Attributes
+    ----------
+    row : int
+        In what was asked.
+    id, part : text
+    true_label : int
+    true_failure_mode : text
+    kind : text
+        Such as ``REJECT→PASS``; ``label`` where the decision stays, ``failure mode`` where the label stays too.
+    effect : text
+        ``new escape``, ``escape mended``, ``new overkill``, ``overkill mended``, or empty; by the labels.
+    first, second : Answer
+    """
+
+    row: int
+    id: str
+    part: str
+    true_label: int
+    true_failure_mode: str
+    kind: str
+    effect: str
+    first: Answer
+    second: Answer
+
+
+def kind_of(first: Answer, second: Answer) -> str:
+    """Return what kind of flip two answers are; empty where they are the same."""
+    if first.decision != second.decision:
+        return f"{first.decision}→{second.decision}"
+    if first.label != second.label:
+        return "label"
+    return "" if first.failure_mode == second.failure_mode else "failure mode"
+
+
+def weight_of(flip: Flip) -> tuple[bool, int, int]:
+    """Return what flips are sorted by: new escapes, what passes from now on, what is rejected from now on, the rest."""
+    order = _WEIGHTS.get((flip.first.decision, flip.second.decision), _OTHER_LABEL)
+    if flip.kind == "failure mode":
+        order = _OTHER_FAILURE_MODE
+    return flip.effect != "new escape", order, flip.row
+
+
+def effect_of(true_is_pass: bool, first_passes: bool, second_passes: bool) -> str:
+    """Return what became of inspection's two errors, which are counted from the labels."""
+    if first_passes == second_passes:
+        return ""
+    if true_is_pass:
+        return "overkill mended" if second_passes else "new overkill"
+    return "new escape" if second_passes else "escape mended"
