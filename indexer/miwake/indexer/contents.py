@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from miwake.indexer.search.card import SearchCard
     from miwake.indexer.search.proposing import ReferenceIndex
     from miwake.indexer.storage.reference_files import ReferenceFiles
-    from miwake.indexer.verdict.calibration import Calibration
+    from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,8 @@ class IndexContents:
     pass_labels : tuple of int
     flatness : float
         The station's bound, see ``miwake.indexer.scale``.
+    own_thresholds : ThresholdSet, optional
+        Those of the generation itself, where ``calibration`` has been given others.
     """
 
     station: str
@@ -55,3 +57,4 @@ class IndexContents:
     calibration: Calibration
     pass_labels: tuple[int, ...]
     flatness: float
+    own_thresholds: ThresholdSet | None = None

@@ -48,6 +48,7 @@ class Stations:
         self._poll_s = poll_s
         self._stations: Mapping[str, Station] = {}
         self._stop = threading.Event()
+        self._refreshing = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="watcher")
 
     def __enter__(self) -> Self:
@@ -116,6 +117,11 @@ class Stations:
         A generation that was refused is not tried again before another has been current.
         """
         for station in self._stations.values():
+            self.take_over(station)
+
+    def take_over(self, station: Station) -> None:
+        """Take over what has become current of one station; as ``refresh``."""
+        with self._refreshing:
             try:
                 self._refresh(station)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a generation, the watcher goes on
@@ -131,10 +137,17 @@ class Stations:
             station.refused_generation = station.problem = ""
 
     def _follow(self, station: Station) -> None:
-        """Take over the changes of the references since the generation was built."""
-        before = station.index.revision
-        station.index = self._opener.follow(station.folder, station.index)
-        if station.index.revision != before:
+        """Take over the changes of the references since the generation was built, and of the threshold set."""
+        before = station.index
+        station.index = self._opener.follow(station.folder, before)
+        if station.index.threshold_set != before.threshold_set:
+            log.info(
+                "thresholds_taken_over",
+                station=station.name,
+                generation=station.index.generation,
+                threshold_set=station.index.threshold_set,
+            )
+        if station.index.revision != before.revision:
             log.info(
                 "changes_taken_over",
                 station=station.name,

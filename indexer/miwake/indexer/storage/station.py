@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 LOCK_FILE = "LOCK"
 CURRENT_FILE = "CURRENT"
-CURRENT_FORMAT_VERSION = 1
+CURRENT_FORMAT_VERSION = 2
+DEFAULT_SET = "default"
+"""The name of the thresholds that a generation's own calibration holds."""
 UNFINISHED = ".part"
 """How the folder of a copy ends that is not whole yet."""
 
@@ -41,12 +43,26 @@ class Current:
         Of its manifest.
     follows : bool
         Whether changes of the references since its base revision are served with it; after a roll back they wait.
+    threshold_set, threshold_sha256 : text
+        The threshold set to serve it with, and the SHA-256 of its file; empty for the generation's own thresholds.
     """
 
     generation: str
     manifest_sha256: str
     follows: bool = True
+    threshold_set: str = DEFAULT_SET
+    threshold_sha256: str = ""
     format_version: int = CURRENT_FORMAT_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CurrentOfFormat1:
+    """``CURRENT`` before it named a threshold set."""
+
+    generation: str
+    manifest_sha256: str
+    follows: bool = True
+    format_version: int = 1
 
 
 def check_station_name(name: str) -> None:
@@ -161,9 +177,14 @@ class StationFolder:
         except OSError as error:
             message = f"{path}: cannot be read: {error.strerror}"
             raise ArtifactCorruptError(message) from error
-        current = parse_json(data, path, Current, CURRENT_FORMAT_VERSION)
+        first: _CurrentOfFormat1 | None = None
+        if data.find(b'"format_version": 1,') >= 0:
+            first = parse_json(data, path, _CurrentOfFormat1, 1)
+            current = Current(generation=first.generation, manifest_sha256=first.manifest_sha256, follows=first.follows)
+        else:
+            current = parse_json(data, path, Current, CURRENT_FORMAT_VERSION)
         # Only one text says the same, so that no changed byte passes.
-        if data != to_json(current) or not GENERATION_NAME.fullmatch(current.generation):
+        if data != to_json(first or current) or not GENERATION_NAME.fullmatch(current.generation):
             message = f"{path}: damaged: names generation {current.generation!r} in a form that was not written here"
             raise ArtifactCorruptError(message)
         return current

@@ -11,8 +11,8 @@ from miwake.indexer import evaluation
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.errors import CalibrationError
 from miwake.indexer.search.exact import find_exactly
+from miwake.indexer.storage.station import DEFAULT_SET
 from miwake.indexer.verdict.calibration import (
-    DEFAULT_SET,
     METHODS,
     Calibration,
     Evidence,

@@ -11,8 +11,6 @@ from miwake.indexer.verdict.probability import ProbabilityModel
 
 CALIBRATION_FILE = "calibration.json"
 FORMAT_VERSION = 1
-DEFAULT_SET = "default"
-"""The name of the thresholds that come with a generation."""
 
 Space = Literal["embedding", "raw"]
 MethodName = Literal["nearest_anchor", "vote", "soart3_vote"]

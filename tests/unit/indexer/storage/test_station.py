@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CURRENT = Current(generation="g000012", manifest_sha256="ab" * 32)
+FORMAT_1 = f"""{{
+ "follows": false,
+ "format_version": 1,
+ "generation": "g000012",
+ "manifest_sha256": "{"ab" * 32}"
+}}
+"""
 
 
 @pytest.fixture
@@ -96,10 +104,30 @@ class TestCurrent:
             station.current()
 
     def test_another_format_version_is_refused_by_name(self, station: StationFolder) -> None:
-        station.set_current(Current(generation="g000001", manifest_sha256="ab" * 32, format_version=2))
+        station.set_current(Current(generation="g000001", manifest_sha256="ab" * 32, format_version=3))
 
-        with pytest.raises(ArtifactVersionError, match="CURRENT: format version 2"):
+        with pytest.raises(ArtifactVersionError, match="CURRENT: format version 3"):
             station.current()
+
+    def test_what_format_1_says_is_served_with_the_thresholds_of_its_generation(self, station: StationFolder) -> None:
+        (station.path / CURRENT_FILE).write_text(FORMAT_1)
+
+        assert station.current() == Current(generation="g000012", manifest_sha256="ab" * 32, follows=False)
+
+    @pytest.mark.parametrize(
+        ("found", "damaged"), [("12", "13 "), ("g000012", "g12"), ("false", "null"), ('1,\n "g', '1, "g')]
+    )
+    def test_format_1_in_any_other_form_is_refused(self, station: StationFolder, found: str, damaged: str) -> None:
+        (station.path / CURRENT_FILE).write_text(FORMAT_1.replace(found, damaged))
+
+        with pytest.raises(ArtifactCorruptError, match="CURRENT: "):
+            station.current()
+
+    def test_the_threshold_set_is_part_of_what_is_current(self, station: StationFolder) -> None:
+        current = replace(CURRENT, threshold_set="t000002", threshold_sha256="cd" * 32)
+        station.set_current(current)
+
+        assert station.current() == current
 
     @pytest.mark.parametrize(
         "text",
