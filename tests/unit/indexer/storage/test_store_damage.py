@@ -104,3 +104,27 @@ def test_damage_to_the_history_fails_the_check(
 
     with pytest.raises(ArtifactCorruptError, match=reason):
         filled.check()
+
+
+def test_changes_that_a_damaged_index_hides_are_told(filled: ReferenceStore, folder: Path) -> None:
+    filled.remove(["a"], actor="cleo")
+    hidden = "WHERE name = 'versions_by_end'"
+    execute(folder, "PRAGMA writable_schema = ON")
+    connection = sqlite3.connect(folder / STORE_FILE)
+    connection.execute("PRAGMA writable_schema = ON")
+    (sql,) = connection.execute(f"SELECT sql FROM sqlite_master {hidden}").fetchone()
+    connection.execute(f"UPDATE sqlite_master SET sql = ? {hidden}", (sql + " AND id <> 'a'",))
+    connection.commit()
+    connection.close()
+    connection = sqlite3.connect(folder / STORE_FILE)
+    connection.execute("REINDEX versions_by_end")
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(f"UPDATE sqlite_master SET sql = ? {hidden}", (sql,))
+    connection.commit()
+    connection.close()
+
+    with (
+        ReferenceStore.open(folder) as store,
+        pytest.raises(ArtifactCorruptError, match="2 references after the changes since revision 1, expected 1"),
+    ):
+        store.changes(1)
