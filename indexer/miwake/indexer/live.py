@@ -60,7 +60,7 @@ class LiveReferences:
         self.failure_codes, self.failure_mode_names = files.codes("failure_mode")
         self.anchors = contents.anchors
         if overlay is not None:
-            self.anchors = overlaid_anchors(contents.anchors, files, overlay, contents.embedder)
+            self.anchors = overlaid_anchors(contents, overlay)
             self._append(overlay)
         self.n_counted = len(self.labels) - len(self._masked)
         self._rows = _live_rows(contents, overlay)
@@ -169,8 +169,7 @@ class LiveReferences:
 
     def propose(self, embedded: NDArray[np.float32], n_candidates: int, where: Filter | None) -> NDArray[np.int64]:
         """Return positions (Q, m) among which are the M nearest of the references for which a filter holds."""
-        contents = self._contents
-        return propose_among(self.pool(where), contents.faiss_index, embedded, contents.embeddings, n_candidates)
+        return propose_among(self.pool(where), self._contents.faiss_index, embedded, n_candidates)
 
     def space(self, settings: RerankSettings) -> LiveSpace:
         """Return the references as SOART3 compares them with any settings."""

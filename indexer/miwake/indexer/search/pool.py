@@ -13,6 +13,8 @@ from miwake.indexer.search.proposing import propose
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from miwake.indexer.search.proposing import ReferenceIndex
+
 EXACT_AT_MOST = 50_000
 """Up to so many references are all compared: that takes a few milliseconds, and is exact with any kind of index."""
 
@@ -49,9 +51,8 @@ class Pool:
 
 def propose_among(
     pool: Pool,
-    index: Any,
+    index: ReferenceIndex,
     embedded: NDArray[np.float32],
-    embeddings: NDArray[np.float32],
     n_candidates: int,
     *,
     exact_at_most: int = EXACT_AT_MOST,
@@ -62,39 +63,28 @@ def propose_among(
     ----------
     pool : Pool
         Not empty.
-    index
-        FAISS, over ``embeddings``, of any kind.
+    index : ReferenceIndex
+        Of any kind; it proposes from pools of more than ``exact_at_most`` stored references that hold at least half of
+        all, and agrees with exact search there as its kind does. In all other pools every reference is compared.
     embedded : (Q, D) float32
-    embeddings : (N, D) float32
     n_candidates : int
         M.
-    exact_at_most : int
-        Pools of more stored references are searched through the index, where those are at least half of all.
     """
-    n_wanted = min(n_candidates + SPARE, len(pool.stored))
-    if len(pool.stored) <= exact_at_most or len(pool.stored) < LEAST_SHARE * len(embeddings):
-        stored = find_exactly(embedded, embeddings, pool.stored, n_wanted)
+    n_all, n_stored = len(index.embeddings), len(pool.stored)
+    n_wanted = min(n_candidates + SPARE, n_stored)
+    if n_stored <= exact_at_most or n_stored < LEAST_SHARE * n_all:
+        stored = find_exactly(embedded, index.embeddings, pool.stored, n_wanted)
     else:
-        stored = _propose_selected(pool.stored, index, embedded, embeddings, n_wanted)
+        selector = _selector(pool.stored, n_all) if n_stored < n_all else None
+        stored = propose(index, embedded, n_wanted, selector=selector)
     return np.hstack([stored, np.broadcast_to(pool.added, (len(embedded), len(pool.added)))])
 
 
-def _propose_selected(
-    positions: NDArray[np.int64],
-    index: Any,
-    embedded: NDArray[np.float32],
-    embeddings: NDArray[np.float32],
-    n_wanted: int,
-) -> NDArray[np.int64]:
-    """Ask the index; where it finds fewer than there are, compare all."""
+def _selector(positions: NDArray[np.int64], n_all: int) -> Any:
+    """Return what lets FAISS find only rows at some positions."""
     import faiss  # noqa: PLC0415 - heavy, and not needed for --help
 
-    is_selected = np.zeros(len(embeddings), dtype=np.bool_)
+    is_selected = np.zeros(n_all, dtype=np.bool_)
     is_selected[positions] = True
-    bits = np.packbits(is_selected, bitorder="little")
-    selector: Any = faiss.IDSelectorBitmap(len(embeddings), faiss.swig_ptr(bits))
-    found = propose(index, embedded, n_wanted, selector=selector)
-    is_short = (found < 0).any(axis=1)
-    if is_short.any():
-        found[is_short] = find_exactly(embedded[is_short], embeddings, positions, n_wanted)
-    return found
+    make: Any = faiss.IDSelectorBitmap
+    return make(np.packbits(is_selected, bitorder="little"))
