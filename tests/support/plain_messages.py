@@ -15,6 +15,19 @@ METHODS = (
     answer_pb2.LABEL_METHOD_SOART3_VOTE,
 )
 
+REASONS = (
+    answer_pb2.DECISION_REASON_BETWEEN_THRESHOLDS,
+    answer_pb2.DECISION_REASON_CONTRADICTION,
+    answer_pb2.DECISION_REASON_LABEL_NOT_SURE,
+    answer_pb2.DECISION_REASON_NOVEL,
+    answer_pb2.DECISION_REASON_MEAN,
+    answer_pb2.DECISION_REASON_SPREAD,
+    answer_pb2.DECISION_REASON_GAIN,
+    answer_pb2.DECISION_REASON_FOCUS,
+    answer_pb2.DECISION_REASON_SATURATION,
+    answer_pb2.DECISION_REASON_DEAD_LINES,
+)
+
 
 def plain_verdict(batch: VerdictBatch, row: int) -> answer_pb2.Verdict:
     """Return the verdict on one query."""
@@ -27,6 +40,8 @@ def plain_verdict(batch: VerdictBatch, row: int) -> answer_pb2.Verdict:
         reject_probability=None if rejects is None else float(rejects[row]),
         margin=float(batch.margins[row]),
         novelty=float(batch.novelty[row]),
+        reasons=[REASONS[bit] for bit in range(len(REASONS)) if int(batch.reasons[row]) >> bit & 1],
+        health=batch.health[row].tolist(),
         method=METHODS[batch.method - 1],
         method_labels=[
             answer_pb2.MethodLabel(method=method, label=int(label))

@@ -36,6 +36,25 @@ class LabelMethod(IntEnum):
     SOART3_VOTE = 3
 
 
+class DecisionReason(IntEnum):
+    """What speaks against a plain PASS or REJECT; ``UNSPECIFIED`` is a reason that only a newer client knows.
+
+    From ``MEAN`` on it is a statistic of the input that is beyond its limit.
+    """
+
+    UNSPECIFIED = 0
+    BETWEEN_THRESHOLDS = 1
+    CONTRADICTION = 2
+    LABEL_NOT_SURE = 3
+    NOVEL = 4
+    MEAN = 5
+    SPREAD = 6
+    GAIN = 7
+    FOCUS = 8
+    SATURATION = 9
+    DEAD_LINES = 10
+
+
 class ItemErrorReason(IntEnum):
     """Why a vector has no verdict; ``UNSPECIFIED`` is a reason that only a newer client knows."""
 
@@ -131,6 +150,34 @@ class Neighbours:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class InputHealth:
+    """How far an input lies from what is ordinary, in units of its limits: beyond -1 … 1 is out of them.
+
+    Attributes
+    ----------
+    mean : float
+        Below 0 darker, above 0 brighter.
+    spread : float
+        Standard deviation: less or more contrast.
+    gain : float
+        Scale against the mean map of passes.
+    focus : float
+        High-pass energy as a share of the edges': below 0 blurred, above 0 noisy.
+    saturation : float
+        Share of cells at the ends of the value range.
+    dead_lines : float
+        Share of rows and columns without any change.
+    """
+
+    mean: float
+    spread: float
+    gain: float
+    focus: float
+    saturation: float
+    dead_lines: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
     """The answer for one vector, with its evidence.
@@ -156,6 +203,10 @@ class Verdict:
         What each method found.
     anchors : Anchors
     neighbours : Neighbours
+    reasons : tuple of DecisionReason
+        What speaks against a plain PASS or REJECT; empty where nothing does.
+    health : InputHealth or None
+        None where the station's embedder has not learnt what is ordinary.
     """
 
     label: int
@@ -169,6 +220,8 @@ class Verdict:
     method_labels: Mapping[LabelMethod, int]
     anchors: Anchors
     neighbours: Neighbours
+    reasons: tuple[DecisionReason, ...] = ()
+    health: InputHealth | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

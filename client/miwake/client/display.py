@@ -20,7 +20,7 @@ COLOURS = {Decision.PASS: "green", Decision.REJECT: "red", Decision.REVIEW: "yel
 def stream_view(tally: Tally) -> Group:
     """Return the live view of a stream: the counts, and the last answers."""
     table = Table(title=Text(tally.summary()), title_justify="left")
-    for name in ("id", "decision", "label", "failure mode", "expected"):
+    for name in ("id", "decision", "because", "label", "failure mode", "expected"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for name in ("probability", "novelty", "nearest distance"):
         table.add_column(name, justify="right")
@@ -35,13 +35,14 @@ def _cells(answer: Answer, expected_label: int | None) -> list[Text]:
     verdict = answer.verdict
     if verdict is None:
         reason, message = ("", "") if answer.error is None else (answer.error.reason.name, answer.error.message)
-        cells = [answer.id, reason, "", message, expected, "", "", "", ""]
+        cells = [answer.id, reason, "", "", message, expected, "", "", "", ""]
         return [Text(cell, style="bold red") for cell in cells]
     is_wrong = expected_label is not None and expected_label != verdict.label
     neighbours = verdict.neighbours
     return [
         Text(answer.id),
         Text(verdict.decision.name, style=COLOURS[verdict.decision]),
+        Text(", ".join(reason.name.lower().replace("_", " ") for reason in verdict.reasons)),
         Text(str(verdict.label), style="bold red" if is_wrong else ""),
         Text(verdict.failure_mode),
         Text(expected),

@@ -55,7 +55,7 @@ def _common_values(answer: Answer | NeighboursAnswer) -> dict[str, Any]:
 
 
 def _verdict_values(verdict: Verdict) -> dict[str, Any]:
-    reject_probability = verdict.reject_probability
+    reject_probability, health = verdict.reject_probability, verdict.health
     return {
         "label": verdict.label,
         "failure_mode": verdict.failure_mode,
@@ -66,6 +66,8 @@ def _verdict_values(verdict: Verdict) -> dict[str, Any]:
         "novelty": number(verdict.novelty),
         "method": verdict.method.name,
         "method_labels": {method.name: label for method, label in verdict.method_labels.items()},
+        "reasons": [reason.name for reason in verdict.reasons],
+        "health": None if health is None else {name: number(value) for name, value in asdict(health).items()},
         "anchors": _anchor_values(verdict.anchors),
         "neighbours": _neighbour_values(verdict.neighbours),
     }

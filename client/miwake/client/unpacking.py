@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from miwake.client.answers import (
     Anchors,
     Answer,
     Decision,
+    DecisionReason,
+    InputHealth,
     ItemError,
     ItemErrorReason,
     LabelMethod,
@@ -23,7 +26,7 @@ from miwake.client.errors import ProtocolError
 from miwake.client.inspections import InspectionContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from google.protobuf.internal.containers import RepeatedScalarFieldContainer
     from numpy.typing import NDArray
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from miwake.inspection.v1 import answer_pb2, inspection_service_pb2
 
 DECISIONS = {int(decision): decision for decision in Decision}
+N_HEALTH = len(fields(InputHealth))
 METHODS = {int(method): method for method in LabelMethod}
+DECISION_REASONS = {int(reason): reason for reason in DecisionReason}
 REASONS = {int(reason): reason for reason in ItemErrorReason}
 
 
@@ -139,7 +144,19 @@ def _unpack_verdict(message: answer_pb2.Verdict, sequence: int) -> Verdict:
         {METHODS[found.method]: found.label for found in message.method_labels if found.method in METHODS},
         _unpack_anchors(message.anchors, sequence),
         _unpack_neighbours(message.neighbours, sequence),
+        tuple(DECISION_REASONS.get(reason, DecisionReason.UNSPECIFIED) for reason in message.reasons),
+        _unpack_health(message.health[:], sequence),
     )
+
+
+def _unpack_health(deviations: Sequence[float], sequence: int) -> InputHealth | None:
+    """Return what is known of the health of an input; statistics that only a newer client knows stand behind."""
+    if not deviations:
+        return None
+    if len(deviations) < N_HEALTH:
+        text = f"answer {sequence}: health of {len(deviations)} statistics, expected {N_HEALTH}"
+        raise ProtocolError(text)
+    return InputHealth(*deviations[:N_HEALTH])
 
 
 def _unpack_anchors(message: answer_pb2.AnchorDistances, sequence: int) -> Anchors:

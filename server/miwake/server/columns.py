@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from miwake.indexer.answers import Decision, LabelMethod
+from miwake.indexer.answers import Decision, DecisionReason, LabelMethod
 from miwake.inspection.v1 import answer_pb2
 from miwake.server.packing import packed_floats
 
@@ -25,6 +25,19 @@ DECISIONS: Mapping[int, answer_pb2.Decision.ValueType] = {
     Decision.REJECT: answer_pb2.DECISION_REJECT,
     Decision.REVIEW: answer_pb2.DECISION_REVIEW,
     Decision.UNKNOWN: answer_pb2.DECISION_UNKNOWN,
+}
+
+REASONS: Mapping[DecisionReason, answer_pb2.DecisionReason.ValueType] = {
+    DecisionReason.BETWEEN_THRESHOLDS: answer_pb2.DECISION_REASON_BETWEEN_THRESHOLDS,
+    DecisionReason.CONTRADICTION: answer_pb2.DECISION_REASON_CONTRADICTION,
+    DecisionReason.LABEL_NOT_SURE: answer_pb2.DECISION_REASON_LABEL_NOT_SURE,
+    DecisionReason.NOVEL: answer_pb2.DECISION_REASON_NOVEL,
+    DecisionReason.MEAN: answer_pb2.DECISION_REASON_MEAN,
+    DecisionReason.SPREAD: answer_pb2.DECISION_REASON_SPREAD,
+    DecisionReason.GAIN: answer_pb2.DECISION_REASON_GAIN,
+    DecisionReason.FOCUS: answer_pb2.DECISION_REASON_FOCUS,
+    DecisionReason.SATURATION: answer_pb2.DECISION_REASON_SATURATION,
+    DecisionReason.DEAD_LINES: answer_pb2.DECISION_REASON_DEAD_LINES,
 }
 
 
@@ -68,6 +81,8 @@ class VerdictColumns:
         self._novelty = batch.novelty.tolist()
         self._method = METHODS[batch.method]
         self._method_labels = batch.method_labels.tolist()
+        self._reasons = batch.reasons.tolist()
+        self._health = packed_floats({answer_pb2.Verdict.HEALTH_FIELD_NUMBER: batch.health})
         self._anchor_labels = batch.anchor_labels.tolist()
         self._anchor_distances = packed_floats(
             {answer_pb2.AnchorDistances.DISTANCES_FIELD_NUMBER: batch.anchor_distances}
@@ -85,7 +100,8 @@ class VerdictColumns:
         verdict.margin = self._margins[row]
         verdict.novelty = self._novelty[row]
         verdict.method = self._method
-        verdict.MergeFromString(_method_labels(tuple(self._method_labels[row])))
+        found = _labels_and_reasons(tuple(self._method_labels[row]), self._reasons[row])
+        verdict.MergeFromString(found + self._health[row])
         anchors = verdict.anchors
         anchors.labels.extend(self._anchor_labels[row])
         anchors.MergeFromString(self._anchor_distances[row])
@@ -93,8 +109,9 @@ class VerdictColumns:
 
 
 @lru_cache(maxsize=4096)
-def _method_labels(labels: tuple[int, ...]) -> bytes:
-    """Return a verdict with nothing but these method labels, serialised: there are few combinations."""
+def _labels_and_reasons(labels: tuple[int, ...], reasons: int) -> bytes:
+    """Return a verdict with nothing but these method labels and reasons, serialised: there are few combinations."""
     pairs = zip(METHODS.values(), labels, strict=True)
     found = [answer_pb2.MethodLabel(method=method, label=label) for method, label in pairs]
-    return answer_pb2.Verdict(method_labels=found).SerializeToString()
+    told = [message for reason, message in REASONS.items() if reason & reasons]
+    return answer_pb2.Verdict(method_labels=found, reasons=told).SerializeToString()

@@ -25,7 +25,7 @@ def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
     Parameters
     ----------
     fields : mapping of field number to (Q, K) float32
-        At least one. Every field may have a K of its own.
+        At least one. Every field may have a K of its own; with a K of 0 it is left out.
 
     Examples
     --------
@@ -33,10 +33,13 @@ def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
     [b'"\x04\x00\x00\x80?', b'"\x04\x00\x00\x00@']
     """
     headers = [
-        _varint(number << 3 | LENGTH_DELIMITED) + _varint(4 * values.shape[1]) for number, values in fields.items()
+        _varint(number << 3 | LENGTH_DELIMITED) + _varint(4 * values.shape[1]) if values.shape[1] else b""
+        for number, values in fields.items()
     ]
     n_messages = len(next(iter(fields.values())))
     size = sum(len(header) + 4 * values.shape[1] for header, values in zip(headers, fields.values(), strict=True))
+    if not size:
+        return [b""] * n_messages
     encoded = np.empty((n_messages, size), dtype=np.uint8)
     end = 0
     for header, values in zip(headers, fields.values(), strict=True):

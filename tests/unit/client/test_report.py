@@ -9,6 +9,8 @@ from miwake.client.answers import (
     Anchors,
     Answer,
     Decision,
+    DecisionReason,
+    InputHealth,
     ItemError,
     ItemErrorReason,
     LabelMethod,
@@ -52,6 +54,8 @@ VERDICT = Verdict(
     method_labels={LabelMethod.VOTE: 3},
     anchors=Anchors(np.array([3, 0], dtype=np.int32), np.array([0.7, 1.5], dtype=np.float32)),
     neighbours=NEIGHBOURS,
+    reasons=(DecisionReason.FOCUS,),
+    health=InputHealth(0.5, 0.0, -0.25, -1.5, float("nan"), 0.0),
 )
 
 
@@ -75,6 +79,8 @@ def test_a_verdict_becomes_one_line_of_json() -> None:
         "novelty": 2.5,
         "method": "SOART3_VOTE",
         "method_labels": {"VOTE": 3},
+        "reasons": ["FOCUS"],
+        "health": {"mean": 0.5, "spread": 0.0, "gain": -0.25, "focus": -1.5, "saturation": None, "dead_lines": 0.0},
         "anchors": [{"label": 3, "distance": 0.7}, {"label": 0, "distance": 1.5}],
         "neighbours": [
             {

@@ -9,6 +9,7 @@ from miwake.client.answers import (
     Anchors,
     Answer,
     Decision,
+    DecisionReason,
     ItemError,
     ItemErrorReason,
     LabelMethod,
@@ -52,7 +53,12 @@ NO_NEIGHBOURS = Neighbours(
 )
 
 
-def judged(label: int, decision: Decision = Decision.REJECT, neighbours: Neighbours = NEIGHBOURS) -> Answer:
+def judged(
+    label: int,
+    decision: Decision = Decision.REJECT,
+    neighbours: Neighbours = NEIGHBOURS,
+    reasons: tuple[DecisionReason, ...] = (),
+) -> Answer:
     verdict = Verdict(
         label=label,
         failure_mode="crack",
@@ -65,6 +71,7 @@ def judged(label: int, decision: Decision = Decision.REJECT, neighbours: Neighbo
         method_labels={},
         anchors=Anchors(np.array([3], dtype=np.int32), np.array([0.5], dtype=np.float32)),
         neighbours=neighbours,
+        reasons=reasons,
     )
     return Answer(f"part {label}", 0, None, verdict, None, PROVENANCE)
 
@@ -112,6 +119,7 @@ def test_the_live_view_shows_verdicts_and_errors() -> None:
     tally = Tally()
     tally.add(judged(3), 0)
     tally.add(judged(4, Decision.UNKNOWN, NO_NEIGHBOURS), None)
+    tally.add(judged(0, Decision.REVIEW, reasons=(DecisionReason.FOCUS, DecisionReason.DEAD_LINES)), None)
     tally.add(refused(), None)
 
     text = shown(stream_view(tally))
@@ -119,6 +127,7 @@ def test_the_live_view_shows_verdicts_and_errors() -> None:
     assert "REJECT" in text
     assert "[red]x:1" in text
     assert "UNKNOWN" in text
+    assert "focus, dead lines" in text
     assert "FLAT" in text
     assert "spread 0" in text
 

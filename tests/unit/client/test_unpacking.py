@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from google.protobuf import timestamp_pb2
 
-from miwake.client.answers import ItemErrorReason, LabelMethod
+from miwake.client.answers import DecisionReason, InputHealth, ItemErrorReason, LabelMethod
 from miwake.client.errors import ProtocolError
 from miwake.client.unpacking import unpack_answers, unpack_batch, unpack_search
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
@@ -64,6 +64,7 @@ def test_what_only_a_newer_server_knows_is_called_unspecified() -> None:
     newer = verdict()
     newer.method = 99  # type: ignore[assignment]
     newer.method_labels.add(method=99, label=1)
+    newer.reasons.append(99)  # type: ignore[arg-type]
     error = answer_pb2.ItemError(reason=99, message="new")  # type: ignore[arg-type]
 
     judged, refused = unpack_answers(
@@ -73,9 +74,44 @@ def test_what_only_a_newer_server_knows_is_called_unspecified() -> None:
     assert judged.verdict is not None
     assert judged.verdict.method is LabelMethod.UNSPECIFIED
     assert judged.verdict.method_labels == {LabelMethod.SOART3_VOTE: 0}
+    assert judged.verdict.reasons == (DecisionReason.UNSPECIFIED,)
     assert refused.error is not None
     assert refused.error.reason is ItemErrorReason.UNSPECIFIED
     assert refused.error.message == "new"
+
+
+def test_reasons_and_the_health_of_the_input_come_by_name() -> None:
+    held_back = verdict()
+    held_back.reasons.extend([answer_pb2.DECISION_REASON_NOVEL, answer_pb2.DECISION_REASON_FOCUS])
+    held_back.health.extend([0.0, 0.25, 0.5, -2.0, 0.75, 1.0])
+
+    [answer] = unpack_answers(response(answer_pb2.Answer(verdict=held_back)), 0)
+
+    assert answer.verdict is not None
+    assert answer.verdict.reasons == (DecisionReason.NOVEL, DecisionReason.FOCUS)
+    assert answer.verdict.health == InputHealth(
+        mean=0.0, spread=0.25, gain=0.5, focus=-2.0, saturation=0.75, dead_lines=1.0
+    )
+
+
+def test_a_verdict_without_reasons_and_health_is_one_of_an_embedder_that_learnt_none() -> None:
+    [answer] = unpack_answers(response(answer_pb2.Answer(verdict=verdict())), 0)
+
+    assert answer.verdict is not None
+    assert (answer.verdict.reasons, answer.verdict.health) == ((), None)
+
+
+def test_health_statistics_of_a_newer_server_are_left_out_and_missing_ones_refused() -> None:
+    newer, torn = verdict(), verdict()
+    newer.health.extend([0.5] * 7)
+    torn.health.extend([0.5] * 5)
+
+    [answer] = unpack_answers(response(answer_pb2.Answer(verdict=newer)), 0)
+
+    assert answer.verdict is not None
+    assert answer.verdict.health == InputHealth(0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+    with pytest.raises(ProtocolError, match="answer 0: health of 5 statistics, expected 6"):
+        unpack_answers(response(answer_pb2.Answer(verdict=torn)), 0)
 
 
 @pytest.mark.parametrize("field", ["label", "probability", "margin", "novelty", "decision"])

@@ -107,15 +107,32 @@ def test_the_verdict_holds_everything_the_index_said() -> None:
 
     assert list(response.answers) == [
         answer_pb2.Answer(id="", sequence=0, verdict=expected_verdict(0.0, 0, answer_pb2.DECISION_PASS)),
-        answer_pb2.Answer(id="", sequence=1, verdict=expected_verdict(0.5, 5, answer_pb2.DECISION_REJECT)),
+        answer_pb2.Answer(
+            id="",
+            sequence=1,
+            verdict=expected_verdict(
+                0.5,
+                5,
+                answer_pb2.DECISION_REJECT,
+                answer_pb2.DECISION_REASON_BETWEEN_THRESHOLDS,
+                answer_pb2.DECISION_REASON_LABEL_NOT_SURE,
+            ),
+        ),
     ]
 
 
-def expected_verdict(first: float, label: int, decision: answer_pb2.Decision.ValueType) -> answer_pb2.Verdict:
+def expected_verdict(
+    first: float,
+    label: int,
+    decision: answer_pb2.Decision.ValueType,
+    *reasons: answer_pb2.DecisionReason.ValueType,
+) -> answer_pb2.Verdict:
     return answer_pb2.Verdict(
         label=label,
         failure_mode=f"mode {label}",
         decision=decision,
+        reasons=reasons,
+        health=[first] * 6,
         probability=0.75,
         reject_probability=0.25,
         margin=0.5,

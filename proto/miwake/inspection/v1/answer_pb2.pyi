@@ -80,6 +80,62 @@ LABEL_METHOD_SOART3_VOTE: LabelMethod.ValueType  # 3
 """The class-balanced vote of the nearest references, weighted by SOART3 match distance."""
 Global___LabelMethod: _TypeAlias = LabelMethod  # noqa: Y015
 
+class _DecisionReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DecisionReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_REASON_UNSPECIFIED: _DecisionReason.ValueType  # 0
+    """Never sent."""
+    DECISION_REASON_BETWEEN_THRESHOLDS: _DecisionReason.ValueType  # 1
+    """The reject probability lies between the thresholds."""
+    DECISION_REASON_CONTRADICTION: _DecisionReason.ValueType  # 2
+    """The label is a pass label and a reject the more probable, or the other way round."""
+    DECISION_REASON_LABEL_NOT_SURE: _DecisionReason.ValueType  # 3
+    """The station has one side only, and the label is not sure enough."""
+    DECISION_REASON_NOVEL: _DecisionReason.ValueType  # 4
+    """Far from every reference."""
+    DECISION_REASON_MEAN: _DecisionReason.ValueType  # 5
+    """The mean of the map is not ordinary: darker or brighter."""
+    DECISION_REASON_SPREAD: _DecisionReason.ValueType  # 6
+    """The standard deviation of the map is not ordinary: less or more contrast."""
+    DECISION_REASON_GAIN: _DecisionReason.ValueType  # 7
+    """The gain of the map against the mean map of passes is not ordinary."""
+    DECISION_REASON_FOCUS: _DecisionReason.ValueType  # 8
+    """The high-pass energy of the map, as a share of its edges', is not ordinary: blurred or noisy."""
+    DECISION_REASON_SATURATION: _DecisionReason.ValueType  # 9
+    """The share of cells at the ends of the value range is not ordinary: dimmed, hazy or overexposed."""
+    DECISION_REASON_DEAD_LINES: _DecisionReason.ValueType  # 10
+    """The share of rows and columns without any change is not ordinary: dead lines, or noise where there was none."""
+
+class DecisionReason(_DecisionReason, metaclass=_DecisionReasonEnumTypeWrapper):
+    """What speaks against a plain PASS or REJECT."""
+
+DECISION_REASON_UNSPECIFIED: DecisionReason.ValueType  # 0
+"""Never sent."""
+DECISION_REASON_BETWEEN_THRESHOLDS: DecisionReason.ValueType  # 1
+"""The reject probability lies between the thresholds."""
+DECISION_REASON_CONTRADICTION: DecisionReason.ValueType  # 2
+"""The label is a pass label and a reject the more probable, or the other way round."""
+DECISION_REASON_LABEL_NOT_SURE: DecisionReason.ValueType  # 3
+"""The station has one side only, and the label is not sure enough."""
+DECISION_REASON_NOVEL: DecisionReason.ValueType  # 4
+"""Far from every reference."""
+DECISION_REASON_MEAN: DecisionReason.ValueType  # 5
+"""The mean of the map is not ordinary: darker or brighter."""
+DECISION_REASON_SPREAD: DecisionReason.ValueType  # 6
+"""The standard deviation of the map is not ordinary: less or more contrast."""
+DECISION_REASON_GAIN: DecisionReason.ValueType  # 7
+"""The gain of the map against the mean map of passes is not ordinary."""
+DECISION_REASON_FOCUS: DecisionReason.ValueType  # 8
+"""The high-pass energy of the map, as a share of its edges', is not ordinary: blurred or noisy."""
+DECISION_REASON_SATURATION: DecisionReason.ValueType  # 9
+"""The share of cells at the ends of the value range is not ordinary: dimmed, hazy or overexposed."""
+DECISION_REASON_DEAD_LINES: DecisionReason.ValueType  # 10
+"""The share of rows and columns without any change is not ordinary: dead lines, or noise where there was none."""
+Global___DecisionReason: _TypeAlias = DecisionReason  # noqa: Y015
+
 class _ItemErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -287,6 +343,8 @@ class Verdict(_message.Message):
     METHOD_LABELS_FIELD_NUMBER: _builtins.int
     ANCHORS_FIELD_NUMBER: _builtins.int
     NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     label: _builtins.int
     """The class code. Presence is explicit: a verdict always sets it, and there is no default label."""
     failure_mode: _builtins.str
@@ -315,6 +373,17 @@ class Verdict(_message.Message):
     def neighbours(self) -> Global___Neighbours:
         """The nearest references."""
 
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___DecisionReason.ValueType]:
+        """What speaks against a plain PASS or REJECT; empty where nothing does."""
+
+    @_builtins.property
+    def health(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The health of the input: how far its mean, spread, gain, focus, saturation and dead lines, in this order, lie from
+        what is ordinary, in units of their limits: beyond -1 … 1 is out of them. Empty where the embedder has not learnt
+        what is ordinary.
+        """
+
     def __init__(
         self,
         *,
@@ -329,10 +398,12 @@ class Verdict(_message.Message):
         method_labels: _abc.Iterable[Global___MethodLabel] | None = ...,
         anchors: Global___AnchorDistances | None = ...,
         neighbours: Global___Neighbours | None = ...,
+        reasons: _abc.Iterable[Global___DecisionReason.ValueType] | None = ...,
+        health: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "label", b"label", "margin", b"margin", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reject_probability", b"reject_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "decision", b"decision", "failure_mode", b"failure_mode", "label", b"label", "margin", b"margin", "method", b"method", "method_labels", b"method_labels", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reject_probability", b"reject_probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "decision", b"decision", "failure_mode", b"failure_mode", "health", b"health", "label", b"label", "margin", b"margin", "method", b"method", "method_labels", b"method_labels", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reasons", b"reasons", "reject_probability", b"reject_probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
