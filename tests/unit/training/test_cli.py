@@ -60,7 +60,7 @@ def test_evaluating_fitted_rows_is_refused_in_one_line(data: Path, embedder: Pat
     ("arguments", "told"),
     [
         (["--set", "lr=abc"], "setting optimiser.lr: 'abc' does not fit"),
-        (["--preset", "worst"], "unknown preset 'worst', expected one of best, smnrt17"),
+        (["--preset", "worst"], "unknown preset 'worst', expected one of best, metric-learning"),
         (["--set", "steps"], "setting 'steps', expected name=value"),
         (["--preset", "smnrt17", "--set", "lr=1e30"], "diverged at step"),
         (["--label-column", "kind"], "kind"),

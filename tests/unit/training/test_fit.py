@@ -67,14 +67,32 @@ def test_a_run_that_diverges_stops_and_names_the_step_and_the_rows(rows: Trainin
     assert set(caught.value.row_ids) <= set(rows.fit.ids)
 
 
-def test_a_gradient_that_is_no_number_stops_a_run_whose_loss_is_one(rows: TrainingRows) -> None:
-    flat = rows.fit.vectors.copy()
-    flat[:] = flat[0]
-    # vectors that are all the same have embeddings at distance 0 of each other, where a norm without its usual
-    # small term has no gradient
-    same = replace(rows, fit=replace(rows.fit, vectors=flat))
-    with pytest.raises(DivergedError, match="the length of the gradient is nan"):
-        fit(same, preset("metric-learning", [*TINY, "loss=ntxent", "miner=off", "temperature=1e-30"]).settings)
+def test_a_gradient_without_a_finite_length_stops_a_run_whose_loss_is_a_number(rows: TrainingRows) -> None:
+    with pytest.raises(DivergedError, match="diverged at step 1: the length of the gradient is inf"):
+        fit(rows, preset("best", [*TINY, "cosine_scale=1e30", "supcon=0"]).settings)
+
+
+@pytest.mark.parametrize("name", ["smnrt11-random", "smnrt12", "soart3", "metric-learning"])
+def test_every_kind_of_preset_repeats_itself_to_the_last_bit(rows: TrainingRows, name: str) -> None:
+    settings = preset(name, TINY).settings
+    assert torch.equal(weights(fit(rows, settings, seed=4)), weights(fit(rows, settings, seed=4)))
+
+
+def test_a_run_without_gain_stops_early_at_its_best(rows: TrainingRows) -> None:
+    seen: list[Standing] = []
+    # a network that hardly moves does not get better
+    settings = preset("smnrt17", [*TINY, "steps=1000", "lr=1e-12", "early_stop=3"]).settings
+    fitted = fit(rows, settings, report=seen.append)
+    assert seen[-1].step == 300
+    assert fitted.n_steps == 1000
+
+
+def test_schedule_free_hands_over_the_weights_that_it_measured(rows: TrainingRows) -> None:
+    free = ("optimiser=schedule-free", "schedule=constant", "averaging=0", "steps=100", "lr=0.01")
+    fitted = fit(rows, preset("best", [*TINY, *free]).settings)
+    assert fitted.score is not None
+    # batch statistics of the weights that were trained at, not of their average, would leave it near chance: 0.3
+    assert fitted.score.value > 0.6
 
 
 def test_without_calibration_rows_the_last_step_is_kept(rows: TrainingRows) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from miwake.training.errors import SettingsError
@@ -60,6 +62,10 @@ def test_a_replaced_setting_leaves_the_preset_as_it_is() -> None:
         ("speed=3", "unknown setting 'speed'"),
         ("optimiser=adam=w", "'adam=w'"),
         ("lr", "'lr', expected name=value"),
+        ("miner=hard", "setting loss: classify-contrast takes no miner, expected miner=off"),
+        ("optimiser=schedule-free", "setting optimiser: schedule-free needs schedule=constant and averaging=0"),
+        ("loss=hinge", "loss.loss: 'hinge'"),
+        ("euclidean_margin=inf", "loss.euclidean_margin: 'inf'"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(override: str, told: str) -> None:
@@ -70,7 +76,9 @@ def test_a_bad_setting_is_named_in_one_line(override: str, told: str) -> None:
 
 
 def test_an_unknown_preset_is_told_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="unknown preset 'worst', expected one of best, smnrt17"):
+    with pytest.raises(
+        SettingsError, match="unknown preset 'worst', expected one of best, metric-learning, smnrt11-mean"
+    ):
         preset("worst")
 
 
@@ -86,3 +94,23 @@ def test_the_budget_follows_the_rows_within_its_bounds() -> None:
 
 def test_a_given_budget_is_kept() -> None:
     assert preset("best", ["steps=3"]).settings.optimiser.budget(1_000_000) == 3
+
+
+def test_a_loss_brings_its_own_margin_and_a_given_one_is_kept() -> None:
+    assert preset("metric-learning").settings.loss.margin == 0.1
+    assert preset("metric-learning", ["loss=arcface", "miner=off"]).settings.loss.margin == 28.6
+    assert preset("metric-learning", ["loss.margin=0.3"]).settings.loss.margin == 0.3
+    assert preset("metric-learning", ["loss=supcon"]).settings.loss.margin is None
+
+
+def test_the_two_sides_of_each_ablation_differ_in_one_setting() -> None:
+    random, mean = preset("smnrt11-random").settings, preset("smnrt11-mean").settings
+    assert replace(random, loss=replace(random.loss, anchor="mean-vector")) == mean
+    published, corrected = preset("smnrt12-published").settings, preset("smnrt12").settings
+    assert replace(published, loss=replace(published.loss, sign="triplet")) == corrected
+
+
+def test_the_combined_presets_have_the_published_numbers() -> None:
+    loss = preset("smnrt12-published").settings.loss
+    assert (loss.cosine_weight, loss.cosine_margin) == (0.8, 0.4)
+    assert (loss.euclidean_weight, loss.euclidean_margin) == (0.02, -5.0)

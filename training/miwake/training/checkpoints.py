@@ -60,7 +60,7 @@ class Checkpoints:
         torch.save({"format_version": FORMAT_VERSION, "run": dict(run), "state": dict(state)}, buffer)
         data = buffer.getvalue()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(self.path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+        write_durably(self.path, _head(data) + data)
         self._saved_at = time.monotonic()
 
     def load(self, run: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +102,8 @@ class Checkpoints:
         except OSError as error:
             message = f"{self.path}: no checkpoint to go on from: {error.strerror}"
             raise ResumeError(message) from error
-        named, data = data[:HASH_CHARACTERS], data[HASH_CHARACTERS + 1 :]
-        if hashlib.sha256(data).hexdigest().encode() != named:
+        head, data = data[: HASH_CHARACTERS + 1], data[HASH_CHARACTERS + 1 :]
+        if head != _head(data):
             message = f"{self.path}: damaged: its content is not what its SHA-256 says"
             raise ResumeError(message)
         stored: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
@@ -111,6 +111,10 @@ class Checkpoints:
             message = f"{self.path}: format version {stored['format_version']!r}, this release reads {FORMAT_VERSION}"
             raise ResumeError(message)
         return stored
+
+
+def _head(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode() + b"\n"
 
 
 def run_identity(rows: TrainingRows, settings: Settings, seed: int) -> dict[str, Any]:
@@ -121,7 +125,7 @@ def run_identity(rows: TrainingRows, settings: Settings, seed: int) -> dict[str,
         values |= {f"{group}.{name}" if name else group: value for name, value in settings_of}
     values["threads"] = thread_count(settings.threads)
     values["device"] = device_of(settings.device).type
-    return {**values, "seed": seed, "torch": torch.__version__, "rows": _rows_hash(rows)}
+    return {**values, "seed": seed, "torch": str(torch.__version__), "rows": _rows_hash(rows)}
 
 
 def _rows_hash(rows: TrainingRows) -> str:

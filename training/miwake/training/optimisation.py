@@ -44,7 +44,7 @@ def optimiser(modules: Sequence[nn.Module], settings: OptimiserSettings) -> torc
 def _ranger(groups: list[dict[str, Any]], settings: OptimiserSettings) -> torch.optim.Optimizer:
     from pytorch_optimizer import Ranger  # noqa: PLC0415 - a second to load, and few runs need it
 
-    found: torch.optim.Optimizer = Ranger(groups, lr=settings.lr)
+    found: torch.optim.Optimizer = Ranger(groups, lr=settings.lr, use_gc=False)
     return found
 
 

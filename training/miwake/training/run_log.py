@@ -42,9 +42,9 @@ class RunLog:
         )  # fmt: skip
         if self._board is not None:
             self._board.add_scalar("loss", standing.loss, standing.step)
-            self._board.add_scalar("learning rate", standing.lr, standing.step)
+            self._board.add_scalar("learning_rate", standing.lr, standing.step)
             for name, value in (validation or {}).items():
-                self._board.add_scalar(f"calibration parts/{name}", value, standing.step)
+                self._board.add_scalar(f"calibration_parts/{name}", value, standing.step)
 
     def diverged(self, error: DivergedError) -> None:
         """Write where the run ended, with every row of the batch."""

@@ -144,7 +144,7 @@ class OptimiserSettings:
     Attributes
     ----------
     optimiser : text
-        ``ranger``: RAdam with Lookahead and centred gradients. ``schedule-free``: AdamW that averages its own path.
+        ``ranger``: RAdam with Lookahead. ``schedule-free``: AdamW that averages its own path.
     lr : float
         Greatest learning rate.
     weight_decay : float
