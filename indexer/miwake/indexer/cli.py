@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from miwake.indexer.commands import building, exchange, references, showing, stations
+from miwake.indexer.commands import building, comparing, exchange, references, showing, stations
 
 app = typer.Typer(help="Build and look after the index of a station.", no_args_is_help=True, add_completion=False)
 
@@ -20,6 +20,9 @@ for command in (
     stations.rollback,
     stations.backup,
     exchange.export,
+    comparing.diff,
+    comparing.activate,
 ):
     app.command()(command)
 app.command("import")(exchange.import_)
+app.command("list")(comparing.list_)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from miwake.indexer.answers import NeighbourBatch
     from miwake.indexer.build import Built
     from miwake.indexer.describe import StationDescription
+    from miwake.indexer.listing import ListedStation
     from miwake.indexer.verdict.calibration import Calibration, Measured
 
 
@@ -81,6 +82,28 @@ def class_table(described: StationDescription) -> Table:
         modes = ", ".join(f"{mode or '(none)'} {count}" for mode, count in one.failure_modes.items())
         table.add_row(
             str(one.label), "pass" if one.is_pass else "reject", modes, str(one.n_references), str(one.n_parts)
+        )
+    return table
+
+
+def generation_table(listed: ListedStation) -> Table:
+    """Return a row for each generation of a station."""
+    fate = "" if listed.follows or not listed.generations else "; changes wait for the next rebuild"
+    title = f"{listed.station}: {listed.n_references} references at revision {listed.revision}{fate}"
+    table = Table(title=f"{title}\n{listed.problem}".strip(), title_justify="left")
+    for name in ("generation", "", "built (UTC)", "embedder"):
+        table.add_column(name)
+    for name in ("revision", "references", "MB"):
+        table.add_column(name, justify="right")
+    for one in listed.generations:
+        table.add_row(
+            one.generation,
+            one.problem or one.state,
+            one.created_at.removesuffix("Z").replace("T", " "),
+            one.embedder,
+            str(one.revision),
+            str(one.n_references),
+            f"{one.size_bytes / 1e6:.1f}",
         )
     return table
 

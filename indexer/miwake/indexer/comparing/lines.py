@@ -1,0 +1,77 @@
+"""A comparison in words and numbers, the same on a terminal and on a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from miwake.indexer.comparing.comparison import Comparison
+    from miwake.indexer.comparing.flips import Flip
+    from miwake.indexer.evaluation import Rate
+
+
+def percent(share: float, *, signed: bool = False) -> str:
+    """Return a share in per cent, with its sign where it is a change."""
+    return f"{100 * share:+.2f} %" if signed else f"{100 * share:.2f} %"
+
+
+def interval(low: float, high: float, *, signed: bool = False) -> str:
+    """Return an interval of shares."""
+    sign = "+" if signed else ""
+    return f"({100 * low:{sign}.2f} … {100 * high:{sign}.2f})"
+
+
+def rate_text(rate: Rate) -> str:
+    """Return a rate with its interval and its counts."""
+    return f"{percent(rate.value)} {interval(rate.low, rate.high)}, {rate.n_counted} of {rate.n_rows}"
+
+
+def summary(comparison: Comparison) -> str:
+    """Return in one sentence what would change."""
+    flips = Counter(flip.effect for flip in comparison.flips if flip.effect)
+    n_decided = sum("→" in flip.kind for flip in comparison.flips)
+    told = ", ".join(f"{count} {_plural(effect, count)}" for effect, count in flips.most_common())
+    return (
+        f"{len(comparison.flips)} of {comparison.n_rows} verdicts change, {n_decided} of them the decision"
+        + (f": {told}" if told else "; no escape or overkill comes or goes")
+        + "."
+    )
+
+
+def _plural(effect: str, count: int) -> str:
+    if count == 1:
+        return effect
+    return effect.replace("escape", "escapes").replace("overkill", "overkills")
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield what a comparison found, without the single flips."""
+    for word, side in (("before", comparison.first), ("after", comparison.second)):
+        yield (
+            f"{word:7s}{side.generation} ({side.name}): {side.n_references} references at revision {side.revision}, "
+            f"embedder {side.embedder} ({side.preset}), {side.method}, thresholds {side.threshold_set!r}"
+        )
+    yield (
+        f"asked about {comparison.n_rows} rows of {comparison.n_parts} parts from {comparison.source}; left out: "
+        f"{comparison.n_fitted} that an embedder was fitted on, {comparison.n_known} references without a part, "
+        f"{comparison.n_refused} that cannot be judged"
+    )
+    for one in comparison.figures:
+        yield (
+            f"  {one.name:23s}{percent(one.first.value):>9s} → {percent(one.second.value):>9s}   "
+            f"{percent(one.change.value, signed=True)} {interval(one.change.low, one.change.high, signed=True)}"
+        )
+    yield summary(comparison)
+
+
+def flip_line(flip: Flip) -> str:
+    """Return a flip as one line."""
+    effect = f" [{flip.effect}]" if flip.effect else ""
+    return (
+        f"  {flip.kind}{effect} {flip.id} (part {flip.part or '?'}, labelled {flip.true_label}): "
+        f"{flip.first.label} at {flip.first.probability:.3f} near {flip.first.reference_id} → "
+        f"{flip.second.label} at {flip.second.probability:.3f} near {flip.second.reference_id}"
+    )
