@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from miwake.client import (
     AccessError,
     Client,
+    ConflictError,
     DeadlineExceededError,
     IndexUnusableError,
     InvalidQueryError,
@@ -49,7 +50,7 @@ TABLE = [
     (grpc.StatusCode.UNIMPLEMENTED, UnsupportedError, MiwakeError),
     (grpc.StatusCode.INTERNAL, ServerError, MiwakeError),
     (grpc.StatusCode.UNKNOWN, ServerError, MiwakeError),
-    (grpc.StatusCode.ALREADY_EXISTS, ServerError, MiwakeError),
+    (grpc.StatusCode.ALREADY_EXISTS, ConflictError, ValueError),
 ]
 
 

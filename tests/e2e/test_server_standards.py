@@ -47,6 +47,7 @@ def test_reflection_lists_the_services(server: ServerProcess) -> None:
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
         SERVICE,
+        "miwake.inspection.v1.ReferenceService",
     ]
 
 

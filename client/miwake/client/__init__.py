@@ -19,6 +19,7 @@ from miwake.client.client import Client
 from miwake.client.errors import (
     AccessError,
     ClosedError,
+    ConflictError,
     DataFileError,
     DeadlineExceededError,
     DrainingError,
@@ -34,6 +35,13 @@ from miwake.client.errors import (
     UnsupportedError,
 )
 from miwake.client.inspections import Inspection, InspectionContext
+from miwake.client.references import (
+    NewReference,
+    Reference,
+    ReferenceChange,
+    ReferenceEvent,
+    StoredReference,
+)
 
 __all__ = [
     "AccessError",
@@ -42,6 +50,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClosedError",
+    "ConflictError",
     "DataFileError",
     "DeadlineExceededError",
     "Decision",
@@ -59,11 +68,16 @@ __all__ = [
     "MiwakeError",
     "Neighbours",
     "NeighboursAnswer",
+    "NewReference",
     "NotFoundError",
     "OverloadedError",
     "ProtocolError",
     "Provenance",
+    "Reference",
+    "ReferenceChange",
+    "ReferenceEvent",
     "ServerError",
+    "StoredReference",
     "UnavailableError",
     "UnsupportedError",
     "Verdict",

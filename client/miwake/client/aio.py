@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 import grpc
@@ -18,8 +18,10 @@ from miwake.client.channel import (
 from miwake.client.errors import ClosedError, translate_error
 from miwake.client.flow import FlowSettings
 from miwake.client.packing import classify_request, inspect_header, search_request
+from miwake.client.reference_calls import AsyncReferences
 from miwake.client.unpacking import unpack_batch, unpack_search
 from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
+from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
@@ -60,6 +62,8 @@ class AsyncClient:
         self.timeout_s = timeout_s
         self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         self._service = InspectionServiceStub(self._channel)
+        self._reference_service = ReferenceServiceStub(self._channel)
+        self.references = AsyncReferences(self._call_references, station)
         self._streams: WeakSet[AsyncStream] = WeakSet()
         self._is_closed = False
 
@@ -135,9 +139,16 @@ class AsyncClient:
         self._streams.add(stream)
         return stream.answers()
 
-    def _stub(self) -> InspectionServiceAsyncStub:
+    async def _call_references(self, name: str, request: Any) -> Any:
+        self._check_open()
+        return await self._call(getattr(self._reference_service, name), request, None)
+
+    def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError
+
+    def _stub(self) -> InspectionServiceAsyncStub:
+        self._check_open()
         return self._service
 
     async def _call(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 import grpc
@@ -17,9 +17,11 @@ from miwake.client.channel import (
 from miwake.client.errors import ClosedError, translate_error
 from miwake.client.flow import FlowSettings
 from miwake.client.packing import classify_request, inspect_header, search_request
+from miwake.client.reference_calls import References
 from miwake.client.stream import BlockingStream
 from miwake.client.unpacking import unpack_batch, unpack_search
 from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
+from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -44,6 +46,11 @@ class Client:
     timeout_s : float
         Deadline of each call in seconds; of a stream, the longest wait for its next answer.
 
+    Attributes
+    ----------
+    references : References
+        Adds, shows, relabels and removes what the station compares with.
+
     Examples
     --------
     ::
@@ -59,6 +66,8 @@ class Client:
         self.timeout_s = timeout_s
         self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         self._service = InspectionServiceStub(self._channel)
+        self._reference_service = ReferenceServiceStub(self._channel)
+        self.references = References(self._call_references, station)
         self._lock = Lock()
         self._streams: WeakSet[BlockingStream] = WeakSet()
         self._is_closed = False
@@ -196,9 +205,16 @@ class Client:
             self._streams.add(stream)
         return stream.answers()
 
-    def _stub(self) -> InspectionServiceStub:
+    def _call_references(self, name: str, request: Any) -> Any:
+        self._check_open()
+        return self._call(getattr(self._reference_service, name), request, None)
+
+    def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError
+
+    def _stub(self) -> InspectionServiceStub:
+        self._check_open()
         return self._service
 
     def _call(

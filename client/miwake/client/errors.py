@@ -5,7 +5,8 @@
     MiwakeError
     ├── InvalidQueryError (ValueError)        a vector or an argument cannot be sent, or the server refused it
     ├── DataFileError (ValueError)            a file of vectors cannot be used
-    ├── NotFoundError (LookupError)           the server has no such station
+    ├── NotFoundError (LookupError)           the server has no such station, or it no such reference
+    ├── ConflictError (ValueError)            an id stands for another reference already
     ├── AccessError (PermissionError)         the server wants other credentials
     ├── UnavailableError                      no server answers; worth retrying
     │   └── DrainingError                     the server stopped in the middle of a stream
@@ -78,7 +79,11 @@ class DataFileError(MiwakeError, ValueError):
 
 
 class NotFoundError(MiwakeError, LookupError):
-    """The server has no such station."""
+    """The server has no such station, or the station no such reference."""
+
+
+class ConflictError(MiwakeError, ValueError):
+    """An id stands for another vector, label or failure mode already."""
 
 
 class AccessError(MiwakeError, PermissionError):
@@ -143,6 +148,7 @@ ERRORS: Mapping[grpc.StatusCode, type[MiwakeError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidQueryError,
     grpc.StatusCode.OUT_OF_RANGE: InvalidQueryError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.ALREADY_EXISTS: ConflictError,
     grpc.StatusCode.UNAUTHENTICATED: AccessError,
     grpc.StatusCode.PERMISSION_DENIED: AccessError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,

@@ -14,7 +14,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from miwake.inference import grpc_inference_service_pb2, grpc_inference_service_pb2_grpc
-from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc
+from miwake.inspection.v1 import (
+    inspection_service_pb2,
+    inspection_service_pb2_grpc,
+    reference_service_pb2,
+    reference_service_pb2_grpc,
+)
 from miwake.server.batcher import Batcher
 from miwake.server.engine import Engine
 from miwake.server.errors import AddressError
@@ -22,6 +27,8 @@ from miwake.server.intake import Limits
 from miwake.server.interceptor import ErrorInterceptor
 from miwake.server.metrics import Metrics, StateCollector, exposed
 from miwake.server.open_inference import OpenInferenceService
+from miwake.server.reference_service import ReferenceService
+from miwake.server.references import ReferenceWriters
 from miwake.server.service import InspectionService
 from miwake.server.stations import Stations
 
@@ -38,8 +45,10 @@ SERVICE = inspection_service_pb2.DESCRIPTOR.services_by_name["InspectionService"
 
 OPEN_INFERENCE = grpc_inference_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
-CHECKED = ("", SERVICE, OPEN_INFERENCE)
-"""What health answers for; the empty name is the whole server."""
+REFERENCES = reference_service_pb2.DESCRIPTOR.services_by_name["ReferenceService"].full_name
+
+SERVICES = (SERVICE, REFERENCES, OPEN_INFERENCE)
+"""What this server serves beside health and reflection; health answers for each, and for the whole by an empty name."""
 
 OTHER_CALLS = 256
 """Threads beyond those of the streams: unary calls, health and reflection."""
@@ -125,6 +134,7 @@ class Edge:
     server: grpc.Server
     engine: Engine
     inspection: InspectionService
+    writers: ReferenceWriters
     health: health.HealthServicer
     address: str
 
@@ -141,15 +151,17 @@ class Edge:
         n_threads = most_calls(settings)
         server = grpc.server(
             ThreadPoolExecutor(n_threads, thread_name_prefix="call"),
-            interceptors=[ErrorInterceptor(SERVICE, OPEN_INFERENCE)],
+            interceptors=[ErrorInterceptor(*SERVICES)],
             options=_options(settings),
             maximum_concurrent_rpcs=n_threads,
         )
         checks = health.HealthServicer()
-        for name in CHECKED:
+        for name in ("", *SERVICES):
             checks.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         inspection = InspectionService(engine)
         inspection_service_pb2_grpc.add_InspectionServiceServicer_to_server(inspection, server)
+        writers = ReferenceWriters(engine.stations)
+        reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(ReferenceService(engine, writers), server)
         grpc_inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(OpenInferenceService(engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         reflection.enable_server_reflection(
@@ -162,11 +174,11 @@ class Edge:
             raise AddressError(message) from error
         server.start()
         log.info("bound", address=f"{host}:{port}")
-        return cls(server, engine, inspection, checks, f"{host}:{port}")
+        return cls(server, engine, inspection, writers, checks, f"{host}:{port}")
 
     def set_serving(self) -> None:
         """Let health say SERVING."""
-        for name in CHECKED:
+        for name in ("", *SERVICES):
             self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", address=self.address)
 
@@ -181,6 +193,7 @@ class Edge:
         """Close every connection."""
         self.server.stop(STOP_GRACE_S).wait()
         self.inspection.close()
+        self.writers.close()
         log.info("stopped")
 
 

@@ -13,9 +13,14 @@ from grpc_status import rpc_status
 from miwake.indexer.errors import (
     ArtifactCorruptError,
     ArtifactVersionError,
+    DataError,
     EmbedderError,
     InvalidVectorError,
+    ReferenceConflictError,
+    ReferenceNotFoundError,
     StationNotFoundError,
+    StoreBusyError,
+    StoreError,
 )
 from miwake.server.errors import (
     DeadlineError,
@@ -57,6 +62,11 @@ STATUSES: Mapping[type[Exception], Mapped] = {
     StoppingError: Mapped(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING"),
     OverloadedError: Mapped(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     DeadlineError: Mapped(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+    DataError: Mapped(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REFERENCE"),
+    ReferenceNotFoundError: Mapped(grpc.StatusCode.NOT_FOUND, "REFERENCE_NOT_FOUND"),
+    ReferenceConflictError: Mapped(grpc.StatusCode.ALREADY_EXISTS, "REFERENCE_CONFLICT"),
+    StoreBusyError: Mapped(grpc.StatusCode.UNAVAILABLE, "STORE_BUSY"),
+    StoreError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "STORE_UNUSABLE"),
     ArtifactVersionError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "ARTIFACT_VERSION"),
     EmbedderError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "EMBEDDER_UNUSABLE"),
     ArtifactCorruptError: Mapped(grpc.StatusCode.DATA_LOSS, "ARTIFACT_CORRUPT"),
@@ -100,6 +110,8 @@ def _metadata(error: Exception) -> Mapping[str, str]:
         return {"station": error.station, "served": ",".join(error.served)}
     if isinstance(error, UnknownGenerationError):
         return {"station": error.station, "generation": error.generation, "served": error.served}
+    if isinstance(error, ReferenceNotFoundError):
+        return {"station": error.station, "id": error.reference_id}
     if isinstance(error, OverloadedError):
         return {"what": error.what, "limit": str(error.limit)}
     return {}

@@ -22,5 +22,5 @@ def test_every_error_has_the_one_base() -> None:
         if isinstance(value := getattr(miwake.client, name), type) and issubclass(value, Exception)
     ]
 
-    assert len(errors) == 14
+    assert len(errors) == 15
     assert all(issubclass(error, miwake.client.MiwakeError) for error in errors)

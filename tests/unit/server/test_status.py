@@ -7,9 +7,14 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from miwake.indexer.errors import (
     ArtifactCorruptError,
     ArtifactVersionError,
+    DataError,
     EmbedderError,
     InvalidVectorError,
+    ReferenceConflictError,
+    ReferenceNotFoundError,
     StationNotFoundError,
+    StoreBusyError,
+    StoreError,
 )
 from miwake.server.errors import (
     DeadlineError,
@@ -42,6 +47,11 @@ CASES = [
         "OVERLOADED",
     ),
     (DeadlineError(), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+    (DataError("x"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REFERENCE"),
+    (ReferenceNotFoundError("r1", station="a"), grpc.StatusCode.NOT_FOUND, "REFERENCE_NOT_FOUND"),
+    (ReferenceConflictError("x"), grpc.StatusCode.ALREADY_EXISTS, "REFERENCE_CONFLICT"),
+    (StoreBusyError("x"), grpc.StatusCode.UNAVAILABLE, "STORE_BUSY"),
+    (StoreError("x"), grpc.StatusCode.FAILED_PRECONDITION, "STORE_UNUSABLE"),
     (ArtifactVersionError("x"), grpc.StatusCode.FAILED_PRECONDITION, "ARTIFACT_VERSION"),
     (EmbedderError("x"), grpc.StatusCode.FAILED_PRECONDITION, "EMBEDDER_UNUSABLE"),
     (ArtifactCorruptError("x"), grpc.StatusCode.DATA_LOSS, "ARTIFACT_CORRUPT"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.errors import ArtifactCorruptError, DataError, ReferenceConflictError, StoreError
+from miwake.indexer.errors import ArtifactCorruptError, DataError, ReferenceConflictError, ReferenceNotFoundError
 from miwake.indexer.records import vector_hash
 from miwake.indexer.storage.reading import VERSION_COLUMNS, Revision, Version, checked_version, read_revision
 from miwake.indexer.storage.schema import checksum
@@ -180,8 +180,7 @@ class Writer:
     def _require(self, reference_id: str) -> tuple[Version, int]:
         found = self._find(reference_id)
         if found is None:
-            message = f"{self._path.parent}: no reference {reference_id!r}"
-            raise StoreError(message)
+            raise ReferenceNotFoundError(reference_id, station=self._path.parent.name)
         return found
 
     def _is_new(self, records: Records, contents: Sequence[bytes], row: int) -> bool:

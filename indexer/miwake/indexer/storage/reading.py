@@ -70,6 +70,12 @@ _BATCH_QUERY = f"""
     ORDER BY v.sequence LIMIT ?
 """  # noqa: S608 - only constants go in
 
+_LIVE_QUERY = f"""
+    SELECT {VERSION_COLUMNS}, x.content
+    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+    WHERE v.id = ? AND v.until_revision IS NULL
+"""  # noqa: S608
+
 # Told which index: without statistics SQLite would read the whole table, in order.
 _ENDED_QUERY = f"""
     SELECT {VERSION_COLUMNS}
@@ -238,6 +244,35 @@ def read_batches(
             f"expected {wanted.n_references}"
         )
         raise ArtifactCorruptError(message)
+
+
+def read_page(
+    connection: sqlite3.Connection, path: Path, schema: StationSchema, revision: int, *, after: int, size: int
+) -> tuple[Snapshot, int | None]:
+    """Return at most ``size`` references of a revision behind the place ``after``, and the place behind them.
+
+    Places are whole numbers above 0, in the order in which references were added; a page's own is None where it is the
+    last one.
+
+    Raises
+    ------
+    StoreError
+        If there is no such revision.
+    ArtifactCorruptError
+        If a reference or its vector is damaged, naming its id.
+    """
+    read_revision(connection, path, revision)
+    rows = connection.execute(_BATCH_QUERY, (after, revision, revision, size + 1)).fetchall()
+    page = rows[:size]
+    return _batch(page, path, schema, revision), page[-1][0] if len(rows) > size else None
+
+
+def read_reference(
+    connection: sqlite3.Connection, path: Path, schema: StationSchema, reference_id: str
+) -> Snapshot | None:
+    """Return the latest state of one reference, a snapshot of one; None where there is none of that id."""
+    rows = connection.execute(_LIVE_QUERY, (reference_id,)).fetchall()
+    return _batch(rows, path, schema, read_revision(connection, path).revision) if rows else None
 
 
 def read_changes(connection: sqlite3.Connection, path: Path, schema: StationSchema, since: int) -> Changes:

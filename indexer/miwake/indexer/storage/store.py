@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from miwake.indexer.errors import IndexerError, StationNotFoundError, StoreError
+from miwake.indexer.errors import IndexerError, ReferenceNotFoundError, StationNotFoundError, StoreError
 from miwake.indexer.storage.changes import Change, Writer, check_text
 from miwake.indexer.storage.check import check_store
 from miwake.indexer.storage.connection import BUSY_TIMEOUT_S, connect, own_errors, savepoint, transaction
@@ -22,6 +22,8 @@ from miwake.indexer.storage.reading import (
     read_batches,
     read_changes,
     read_history,
+    read_page,
+    read_reference,
     read_revision,
 )
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
@@ -204,6 +206,44 @@ class ReferenceStore:
             wanted = read_revision(self._connection, self.path, revision)
             batches = read_batches(self._connection, self.path, self.schema, wanted.revision, BATCH)
             return collect(batches, wanted, self.schema)
+
+    def page(self, revision: int, *, after: int = 0, size: int = BATCH) -> tuple[Snapshot, int | None]:
+        """Return some references of a revision in their order, and where the next page begins.
+
+        Parameters
+        ----------
+        revision : int
+        after : int
+            0 for the first page, then what came with the page before.
+        size : int
+            Most references in the page.
+
+        Returns
+        -------
+        Snapshot, int or None
+            None where there is no further page.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
+            return read_page(self._connection, self.path, self.schema, revision, after=after, size=size)
+
+    def get(self, reference_id: str) -> Snapshot:
+        """Return one reference as it is now, a snapshot of one.
+
+        Raises
+        ------
+        ReferenceNotFoundError
+            If there is none of that id.
+        """
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
+            found = read_reference(self._connection, self.path, self.schema, reference_id)
+        if found is None:
+            raise ReferenceNotFoundError(reference_id, station=self.path.parent.name)
+        return found
 
     def changes(self, since: int) -> Changes:
         """Return what became of the references of revision ``since`` by the latest one.
