@@ -1,13 +1,13 @@
-"""Anchors: for each class the mean of its inspection vectors, embedded."""
+"""Anchors: what stands for a class as a whole. One or several of each class, nearest first in every verdict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
 from miwake.indexer.storage.files import read_npz, to_npz
 
 if TYPE_CHECKING:
@@ -15,63 +15,151 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.embedder import Embedder
-
 ANCHORS_FILE = "anchors.npz"
+FORMAT_VERSION = 2
+"""Of ``anchors.npz``; the first had no version in it, one anchor a class, and class means only."""
+
+AnchorKind = Literal["class-mean", "mean-embedding"]
+KINDS: tuple[AnchorKind, ...] = ("class-mean", "mean-embedding")
+_ARRAYS = ("labels", "vectors", "embeddings")
+_ARRAYS_2 = (*_ARRAYS, "counts", "centres", "kind")
 
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """C anchors, sorted by label.
+    """A anchors of C classes, sorted by label.
 
     Attributes
     ----------
-    labels : (C,) int32
-    vectors : (C, V) float32
-        Class-mean inspection vectors.
-    embeddings : (C, D) float32
-        What the embedder makes of them.
+    labels : (A,) int32
+        Ascending; a class that has several anchors repeats its label.
+    vectors : (A, V) float32
+        Mean inspection vectors of the anchors' members.
+    embeddings : (A, D) float32
+        What queries are compared with: the embedded ``vectors`` (class-mean), or the mean of the members' embeddings.
+    counts : (A,) int64, or None
+        Members of each; None in a generation of an earlier release, where all of a class are.
+    centres : (A, D) float32, or None
+        Members of an anchor are those rows of its class whose embedding is nearest to its centre; None where each class
+        has one anchor.
+    kind : text
+        ``class-mean`` or ``mean-embedding``.
     """
 
     labels: NDArray[np.int32]
     vectors: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+    counts: NDArray[np.int64] | None = None
+    centres: NDArray[np.float32] | None = None
+    kind: AnchorKind = "class-mean"
+
+    @property
+    def classes(self) -> NDArray[np.int32]:
+        """The labels, each once, (C,) int32 ascending."""
+        return np.unique(self.labels)
 
     def distances(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the Euclidean distances (Q, C) float32 of (Q, D) float32 queries, from residuals."""
+        """Return the Euclidean distances (Q, C) float32 of (Q, D) float32 queries to each class's nearest anchor."""
+        return self.nearest_of_class(self.all_distances(queries))
+
+    def all_distances(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the Euclidean distances (Q, A) float32 of (Q, D) float32 queries to every anchor, from residuals."""
         distances = np.empty((len(queries), len(self.labels)), dtype=np.float32)
         for column, embedding in enumerate(self.embeddings):
             residual = queries - embedding
             distances[:, column] = np.sqrt(np.einsum("qd,qd->q", residual, residual))
         return distances
 
+    def nearest_of_class(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return of (Q, A) distances to every anchor the least of each class, (Q, C)."""
+        starts = np.flatnonzero(np.diff(self.labels, prepend=self.labels[:1] - 1))
+        if len(starts) == len(self.labels):
+            return distances
+        nearest: NDArray[np.float32] = np.minimum.reduceat(distances, starts, axis=1)
+        return nearest
+
+    def class_vectors(self, label: int) -> NDArray[np.float32]:
+        """Return the mean inspection vectors (k, V) float32 of a class's k anchors."""
+        return self.vectors[self.labels == label]
+
+    def class_mean(self, label: int) -> NDArray[np.float32]:
+        """Return the mean inspection vector (V,) float32 of all members of a class.
+
+        Raises
+        ------
+        KeyError
+            If there is no anchor of that label.
+        """
+        rows = np.flatnonzero(self.labels == label)
+        if not len(rows):
+            raise KeyError(label)
+        if self.counts is None or len(rows) == 1:
+            return np.array(self.vectors[rows[0]])
+        mean = np.average(self.vectors[rows].astype(np.float64), axis=0, weights=self.counts[rows])
+        return np.asarray(mean, dtype=np.float32)
+
     def to_npz(self) -> bytes:
         """Return the anchors as the bytes of an NPZ file."""
-        return to_npz(labels=self.labels, vectors=self.vectors, embeddings=self.embeddings)
-
-
-def class_mean_anchors(vectors: NDArray[np.float32], labels: NDArray[np.int32], embedder: Embedder) -> Anchors:
-    """Return the anchors of (N, V) float32 inspection vectors with (N,) int32 labels.
-
-    Means are summed in float64, so that they do not depend on how many vectors there are.
-    """
-    classes = np.unique(labels)
-    means = np.stack([vectors[labels == label].mean(axis=0, dtype=np.float64) for label in classes])
-    means = means.astype(np.float32)
-    return Anchors(labels=classes.astype(np.int32), vectors=means, embeddings=embedder.embed(means))
+        empty = self.embeddings[:0]
+        counts = np.zeros(0, dtype=np.int64) if self.counts is None else self.counts
+        return to_npz(
+            format_version=np.array(FORMAT_VERSION, dtype=np.int32),
+            labels=self.labels,
+            vectors=self.vectors,
+            embeddings=self.embeddings,
+            counts=counts,
+            centres=empty if self.centres is None else self.centres,
+            kind=np.array(self.kind),
+        )
 
 
 def read_anchors(folder: Path) -> Anchors:
-    """Read the anchors of a generation.
+    """Read the anchors of a generation, of this format version or the first.
 
     Raises
     ------
+    ArtifactVersionError
+        If the file has another format version.
     ArtifactCorruptError
         If the file holds other arrays, or arrays that do not fit each other.
     """
     path = folder / ANCHORS_FILE
-    anchors = Anchors(*read_npz(path, ("labels", "vectors", "embeddings")))
-    if not len(anchors.labels) == len(anchors.vectors) == len(anchors.embeddings):
-        message = f"{path}: arrays of different lengths"
+    version = _version(path)
+    if version == 1:
+        labels, vectors, embeddings = read_npz(path, _ARRAYS)
+        anchors = Anchors(labels, vectors, embeddings)
+    elif version == FORMAT_VERSION:
+        labels, vectors, embeddings, counts, centres, kind = read_npz(path, _ARRAYS_2)
+        anchors = Anchors(labels, vectors, embeddings, _if_any(counts), _if_any(centres), _kind(kind, path))
+    else:
+        message = f"{path}: format version {version}, this release reads 1 and {FORMAT_VERSION}"
+        raise ArtifactVersionError(message)
+    arrays = (anchors.vectors, anchors.embeddings, anchors.counts, anchors.centres)
+    lengths = {len(array) for array in arrays if array is not None}
+    if lengths != {len(anchors.labels)} or (np.diff(anchors.labels) < 0).any():
+        message = f"{path}: arrays of different lengths, or labels that do not ascend"
         raise ArtifactCorruptError(message)
     return anchors
+
+
+def _version(path: Path) -> int:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if "format_version" not in stored.files:
+                return 1
+    except (OSError, ValueError, EOFError, AttributeError):
+        return 1  # what is wrong with the file is told when its arrays are read
+    (version,) = read_npz(path, ("format_version",))
+    return int(version)
+
+
+def _kind(stored: NDArray[Any], path: Path) -> AnchorKind:
+    for kind in KINDS:
+        if str(stored) == kind:
+            return kind
+    message = f"{path}: anchors of kind {str(stored)!r}, expected {' or '.join(KINDS)}"
+    raise ArtifactCorruptError(message)
+
+
+def _if_any(array: NDArray[Any]) -> NDArray[Any] | None:
+    return array if len(array) else None

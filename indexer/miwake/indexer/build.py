@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import getpass
 import shutil
-import time
-from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchors import ANCHORS_FILE, class_mean_anchors
-from miwake.indexer.canaries import CANARIES_FILE, make_canaries
+from miwake.indexer.anchors import KINDS, AnchorKind
 from miwake.indexer.embedder import Embedder
-from miwake.indexer.errors import EmbedderError, StationNotFoundError, StoreError
-from miwake.indexer.live import to_unit_scale
-from miwake.indexer.opening import EMBEDDINGS_FILE, RAW_FILE, load, open_index
+from miwake.indexer.errors import ArtifactError, EmbedderError, StationNotFoundError, StoreError
+from miwake.indexer.filling import Advance, Filled, Report, Source, Steps, fill
+from miwake.indexer.opening import open_index
+from miwake.indexer.reuse import KnownEmbeddings
 from miwake.indexer.scale import FLATNESS
-from miwake.indexer.search.kinds import build_flat
-from miwake.indexer.search.loading import INDEX_FILE
-from miwake.indexer.storage.files import to_json
-from miwake.indexer.storage.generation import Contents, publish
+from miwake.indexer.search.card import MIN_RECALL, KindOrAuto
+from miwake.indexer.storage.generation import Contents, current_manifest, open_generation, publish
 from miwake.indexer.storage.installed_embedder import install_embedder
-from miwake.indexer.storage.reference_files import write_references
+from miwake.indexer.storage.retention import KEEP, prune
 from miwake.indexer.storage.schema import StationSchema
 from miwake.indexer.storage.station import CURRENT_FILE, StationFolder, check_station_name
 from miwake.indexer.storage.store import ReferenceStore
-from miwake.indexer.verdict.calibrate import calibrate
-from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
-from miwake.indexer.verdict.measuring import Sample
-from miwake.indexer.verdict.roles import calibration_rows
-from miwake.indexer.verdict.scores import SCORES_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from miwake.indexer.records import Records
-    from miwake.indexer.storage.reading import Snapshot
-    from miwake.indexer.verdict.calibrate import Calibrated
-
-Report = Callable[[str], None]
-"""Is told of each step as it begins."""
+    from miwake.indexer.verdict.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +41,35 @@ class BuildSettings:
         M, how many references FAISS proposes for re-ranking.
     n_voting : int
         How many references vote on a label.
+    anchors : text
+        Whether an anchor is the embedded mean of its members' vectors (class-mean), or the mean of their embeddings
+        (mean-embedding).
+    anchors_per_class : int
+        At most; several divide a class by k-means over its embeddings.
+    index_kind : text
+        Of the index: ``flat``, ``ivf-flat``, ``hnsw``, ``ivf-pq``, or ``auto`` by the number of references.
+    min_recall : float
+        The least agreement with exact search that may be published.
     seed : int
-        Of the rows and pairs that calibration draws.
+        Of the rows and pairs that calibration draws, and of k-means.
     """
 
     n_candidates: int = 100
     n_voting: int = 15
+    anchors: AnchorKind = "class-mean"
+    anchors_per_class: int = 1
+    index_kind: KindOrAuto = "auto"
+    min_recall: float = MIN_RECALL
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_voting <= self.n_candidates:
             message = f"{self.n_voting} voting references of {self.n_candidates} candidates: expected 1 … candidates"
+            raise ValueError(message)
+        if self.anchors not in KINDS or self.anchors_per_class < 1:
+            message = (
+                f"{self.anchors_per_class} anchors of kind {self.anchors!r}: expected at least 1, {' or '.join(KINDS)}"
+            )
             raise ValueError(message)
 
 
@@ -79,11 +80,13 @@ class Built:
     Attributes
     ----------
     station, generation : text
-    revision, n_references, n_added : int
-        Of the references; ``n_added`` of them in this call.
+    revision, n_references, n_added, n_reused : int
+        Of the references; ``n_added`` of them in this call, and the embeddings of ``n_reused`` were known.
     seconds : mapping
         Of each step.
     calibration : Calibration
+    thresholds : Chosen or None
+        The threshold set that was asked for, now or before; None where the generation's own thresholds are served.
     """
 
     station: str
@@ -91,7 +94,9 @@ class Built:
     revision: int
     n_references: int
     n_added: int
+    n_reused: int
     calibration: Calibration
+    thresholds: Chosen | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -103,7 +108,9 @@ def build(
     *,
     settings: BuildSettings | None = None,
     flatness: float = FLATNESS,
+    request: ThresholdRequest | None = None,
     report: Report = lambda _: None,
+    advance: Advance = lambda _done, _total: None,
 ) -> Built:
     """Create a station from records and an embedder, and publish its first generation.
 
@@ -116,7 +123,7 @@ def build(
     EmbedderError
         If the embedder takes other vectors than the records hold.
     CalibrationError
-        If the records cannot show what calibration must know. Then, and after any other error, there is no station.
+        If the records cannot show what calibration must know, or what ``request`` promises. Then, and after any other error, there is no station.
     """
     check_station_name(station)
     folder = StationFolder(store / station)
@@ -134,7 +141,14 @@ def build(
     existed = folder.path.exists()
     try:
         _begin_store(folder, schema)
-        return rebuild(folder, records=records, embedder_folder=embedder_folder, settings=settings, report=report)
+        return rebuild(
+            folder,
+            records=records,
+            embedder_folder=embedder_folder,
+            settings=settings,
+            report=report,
+            advance=advance,
+        )
     except BaseException:
         if not existed:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -160,9 +174,13 @@ def rebuild(
     records: Records | None = None,
     embedder_folder: Path | None = None,
     settings: BuildSettings | None = None,
+    request: ThresholdRequest | None = None,
+    keep: int = KEEP,
+    reuse: bool = True,
     report: Report = lambda _: None,
+    advance: Advance = lambda _done, _total: None,
 ) -> Built:
-    """Add records, if any, and publish a generation of the latest revision.
+    """Add records, if any, publish a generation of the latest revision, and remove those that are kept no longer.
 
     What was added stays, committed, even where the build fails.
 
@@ -172,57 +190,94 @@ def rebuild(
         To add first, as one revision.
     embedder_folder : Path, optional
         A new embedder; else the one of the current generation.
+    request : ThresholdRequest, optional
+        What is asked of the thresholds, over what the served set was asked.
+    keep : int
+        Generations that are kept, this one among them; see ``retention.prune``.
+    reuse : bool
+        Whether embeddings of the current generation are taken over where the embedder and the vector are the same.
+    advance : callable
+        Is told how many references of how many are embedded.
+
+    Raises
+    ------
+    NoRoomError
+        If the disk has not the room for it.
+    PromiseError
+        If what ``request`` promises cannot be shown; then nothing is published. What was promised before and cannot be
+        shown any more is told in the thresholds of what is returned.
     """
-    settings = settings or BuildSettings()
-    seconds: dict[str, float] = {}
+    settings, request = settings or BuildSettings(), request or ThresholdRequest()
+    steps = Steps(report)
     with folder.lock(), ReferenceStore.open(folder.path) as references:
         n_added = 0
         if records is not None:
-            with _timed(seconds, "add", report, f"adding {len(records)} records"):
+            with steps.timed("add", f"adding {len(records)} records"):
                 n_added = references.add(records, actor=getpass.getuser()).n_added
-        embedder_id = _embedder_id(folder, embedder_folder)
-        embedder = Embedder.open(folder.embedders_path / embedder_id)
-        with _timed(seconds, "read", report, "reading the references"):
-            snapshot = references.snapshot()
-        if not len(snapshot):
-            message = f"{folder.path}: no references at revision {snapshot.revision}"
-            raise StoreError(message)
-        with _timed(seconds, "embed", report, f"embedding {len(snapshot)} references"):
-            embeddings = embedder.embed(snapshot.vectors)
-        with _timed(seconds, "calibrate", report, "calibrating"):
-            calibrated = _calibrate(snapshot, embeddings, embedder, references.schema.pass_labels, settings)
+        embedder_id, known = _embedder(folder, embedder_folder, reuse=reuse)
+        source = Source.of(references, Embedder.open(folder.embedders_path / embedder_id), known)
+        filled: list[Filled] = []
+        asked: list[tuple[ThresholdRequest, Chosen]] = []
 
         def write(part: Path) -> Contents:
-            _write(part, snapshot, embeddings, embedder, calibrated)
-            _write_canaries(part, snapshot, embedder, references.schema)
+            filled.append(fill(part, source, settings, steps, advance))
+            wanted, chosen = choose_for_build(
+                folder, filled[0].scores, filled[0].calibration, request, references.schema.pass_labels
+            )
+            if chosen is not None:
+                asked.append((wanted, chosen))
             return Contents(
                 embedder_id=embedder_id,
-                base_revision=snapshot.revision,
-                n_references=len(snapshot),
+                base_revision=source.revision,
+                n_references=source.n_references,
                 settings=asdict(settings),
+                hashes=filled[0].hashes,
             )
 
         def check(generation: str) -> None:
-            report(f"opening {generation} as a server would, and publishing it")
-            open_index(folder.path, generation)
+            with steps.timed("open", f"opening {generation} as a server would, and publishing it"):
+                if asked:
+                    store_set_of_build(folder, generation, *asked[0], actor=getpass.getuser())
+                open_index(folder.path, generation)
 
-        with _timed(seconds, "publish", report, "writing the generation"):
-            manifest = publish(folder, write, check=check)
+        manifest = publish(folder, write, check=check)
+        _prune(folder, keep, report)
     return Built(
         station=folder.name,
         generation=manifest.generation,
         revision=manifest.base_revision,
         n_references=manifest.n_references,
         n_added=n_added,
-        calibration=calibrated.calibration,
-        seconds=seconds,
+        n_reused=filled[0].n_reused,
+        calibration=filled[0].calibration,
+        thresholds=asked[0][1] if asked else None,
+        seconds=steps.seconds,
     )
 
 
-def _embedder_id(folder: StationFolder, source: Path | None) -> str:
-    if source is not None:
-        return install_embedder(folder, source)
-    return open_index(folder.path).embedder_id
+def _embedder(folder: StationFolder, given: Path | None, *, reuse: bool) -> tuple[str, KnownEmbeddings | None]:
+    """Return which embedder is used, and what the current generation knows of its embeddings, verified."""
+    embedder_id = None if given is None else install_embedder(folder, given)
+    current = current_manifest(folder)
+    if embedder_id is not None and not (reuse and current is not None and current.embedder_id == embedder_id):
+        return embedder_id, None
+    try:
+        path, manifest = open_generation(folder)
+    except ArtifactError:
+        if embedder_id is None:
+            raise
+        return embedder_id, None
+    return manifest.embedder_id, KnownEmbeddings(path) if reuse else None
+
+
+def _prune(folder: StationFolder, keep: int, report: Report) -> None:
+    try:
+        pruned = prune(folder, keep)
+    except (StoreError, ArtifactError) as error:  # published it is, all the same
+        report(f"old generations were not removed: {error}")
+        return
+    if pruned.generations:
+        report(f"removed {', '.join(pruned.generations)}; {keep} are kept")
 
 
 def _check_fit(embedder: Embedder, records: Records) -> None:
@@ -238,57 +293,3 @@ def _check_fit(embedder: Embedder, records: Records) -> None:
         why = embedder.scale().explain(int(codes[row]), records.vectors[row])
         message = f"{records.source}: {records.ids[row]} ({int((codes > 0).sum())} in all) does not fit: {why}"
         raise EmbedderError(message)
-
-
-def _calibrate(
-    snapshot: Snapshot,
-    embeddings: NDArray[np.float32],
-    embedder: Embedder,
-    pass_labels: tuple[int, ...],
-    settings: BuildSettings,
-) -> Calibrated:
-    calibrates = calibration_rows(snapshot.row_hashes, snapshot.parts, snapshot.labels, embedder.card.fit_row_hashes)
-    sample = Sample(
-        embeddings=embeddings,
-        vectors=snapshot.vectors,
-        labels=snapshot.labels,
-        value_range=embedder.card.value_range,
-    )
-    anchors = class_mean_anchors(snapshot.vectors[~calibrates], snapshot.labels[~calibrates], embedder)
-    return calibrate(
-        sample,
-        calibrates,
-        snapshot.parts,
-        anchors.distances,
-        pass_labels,
-        n_candidates=settings.n_candidates,
-        n_voting=settings.n_voting,
-        seed=settings.seed,
-    )
-
-
-def _write(
-    part: Path, snapshot: Snapshot, embeddings: NDArray[np.float32], embedder: Embedder, calibrated: Calibrated
-) -> None:
-    write_references(part, snapshot)
-    np.save(part / EMBEDDINGS_FILE, embeddings, allow_pickle=False)
-    if calibrated.calibration.rerank.space == "raw":
-        np.save(part / RAW_FILE, to_unit_scale(snapshot.vectors, embedder.card.value_range), allow_pickle=False)
-    (part / INDEX_FILE).write_bytes(build_flat(embeddings))
-    anchors = class_mean_anchors(snapshot.vectors, snapshot.labels, embedder)
-    (part / ANCHORS_FILE).write_bytes(anchors.to_npz())
-    (part / CALIBRATION_FILE).write_bytes(to_json(calibrated.calibration))
-    (part / SCORES_FILE).write_bytes(calibrated.scores.to_npz())
-
-
-def _write_canaries(part: Path, snapshot: Snapshot, embedder: Embedder, schema: StationSchema) -> None:
-    index = load(part, embedder, schema, station="", generation="", revision=snapshot.revision)
-    (part / CANARIES_FILE).write_bytes(make_canaries(index, snapshot.vectors, snapshot.labels).to_npz())
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str, report: Report, what: str) -> Iterator[None]:
-    report(what)
-    start = time.perf_counter()
-    yield
-    seconds[step] = round(time.perf_counter() - start, 3)

@@ -47,7 +47,7 @@ class InspectionIndex:
         self.scale = contents.embedder.scale(contents.flatness)
         self._references = LiveReferences(contents, overlay)
         self._classes = Classes.of(self._references.counted_labels(), contents.pass_labels)
-        if not np.array_equal(self._classes.labels, self._references.anchors.labels):
+        if not np.array_equal(self._classes.labels, self._references.anchors.classes):
             message = f"{self.station}/{self.generation}: anchors of other classes than the references'"
             raise ArtifactCorruptError(message)
         self._columns = self._classes.columns(self._references.labels)
@@ -131,10 +131,11 @@ class InspectionIndex:
         KeyError
             If no reference bears the label.
         """
-        rows = np.flatnonzero(self._classes.labels == label)
-        if not len(rows):
-            raise KeyError(label)
-        return np.array(self._references.anchors.vectors[rows[0]])
+        return self._references.anchors.class_mean(label)
+
+    def anchor_vectors(self, label: int) -> NDArray[np.float32]:
+        """Return the mean inspection vectors (k, V) float32 of the members of each of a class's anchors."""
+        return self._references.anchors.class_vectors(label)
 
     def reference_vector(self, position: int) -> NDArray[np.float32]:
         """Return the inspection vector (V,) float32 of a reference, by its position as neighbours tell it."""
@@ -169,7 +170,9 @@ class InspectionIndex:
         embedded = self._embed(vectors, n_neighbours, least=0)
         n_candidates = min(self.calibration.rerank.n_candidates, self.n_references)
         candidates = self._references.find(vectors, embedded, n_candidates)
-        anchor_distances = self._references.anchors.distances(embedded)
+        anchors = self._references.anchors
+        all_distances = anchors.all_distances(embedded)
+        anchor_distances = anchors.nearest_of_class(all_distances)
         weighed = weigh(
             candidates, anchor_distances, self._columns, self._classes, self.calibration.mix, self.calibration.vote
         )
@@ -182,7 +185,7 @@ class InspectionIndex:
         others = probabilities.copy()
         others[rows, answered] = 0.0
         novelty = candidates.novelty(self.calibration.n_novelty)
-        order = anchor_distances.argsort(axis=1, kind="stable")
+        order = all_distances.argsort(axis=1, kind="stable")
         found = Found(candidates, weighed.ranking[:, :n_neighbours], weighed.match_distances)
         if options != AS_CALIBRATED or n_candidates < min(n_neighbours, self.n_references):
             found = self._find(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
@@ -202,8 +205,8 @@ class InspectionIndex:
             health=health,
             method=self._method,
             method_labels=self._classes.labels[weighed.method_columns],
-            anchor_labels=self._classes.labels[order],
-            anchor_distances=np.take_along_axis(anchor_distances, order, axis=1),
+            anchor_labels=anchors.labels[order],
+            anchor_distances=np.take_along_axis(all_distances, order, axis=1),
             neighbours=self._references.neighbours(found),
         )
 

@@ -7,16 +7,18 @@ that whoever still searches with the old one sees nothing torn. A rebuild folds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchors import Anchors
+from miwake.indexer.anchor_fitting import Members, change_anchors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from miwake.indexer.anchors import Anchors
+    from miwake.indexer.contents import IndexContents
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.storage.reading import Changes, Snapshot
     from miwake.indexer.storage.reference_files import ReferenceFiles
@@ -57,38 +59,14 @@ def make_overlay(changes: Changes, references: ReferenceFiles, embedder: Embedde
     )
 
 
-def overlaid_anchors(anchors: Anchors, references: ReferenceFiles, overlay: Overlay, embedder: Embedder) -> Anchors:
-    """Return the class-mean anchors with the changes; a class without a reference left has none.
-
-    Only the classes that changed are computed again, from the generation's mean and what came and went.
-    """
-    masked_labels = references.labels[overlay.masked]
-    touched = np.union1d(masked_labels, overlay.added.labels)
-    if not len(touched):
-        return anchors
-    kept = ~np.isin(anchors.labels, touched)
-    labels: list[int] = []
-    means: list[NDArray[np.float32]] = []
-    for label in touched.tolist():
-        count, total = _known_sum(anchors, references, label)
-        gone = references.vectors[overlay.masked[masked_labels == label]]
-        come = overlay.added.vectors[overlay.added.labels == label]
-        count += len(come) - len(gone)
-        if count:
-            labels.append(label)
-            total = total + come.sum(axis=0, dtype=np.float64) - gone.sum(axis=0, dtype=np.float64)
-            means.append((total / count).astype(np.float32))
-    vectors = np.concatenate([anchors.vectors[kept], *(mean[None] for mean in means)])
-    embedded = embedder.embed(np.stack(means)) if means else anchors.embeddings[:0]
-    all_labels = np.concatenate([anchors.labels[kept], np.array(labels, dtype=np.int32)])
-    order = np.argsort(all_labels)
-    embeddings = np.concatenate([anchors.embeddings[kept], embedded])
-    return Anchors(labels=all_labels[order], vectors=vectors[order], embeddings=embeddings[order])
-
-
-def _known_sum(anchors: Anchors, references: ReferenceFiles, label: int) -> tuple[int, NDArray[np.float64]]:
-    row = np.flatnonzero(anchors.labels == label)
-    if not len(row):
-        return 0, np.zeros(anchors.vectors.shape[1])
-    count = int((references.labels == label).sum())
-    return count, anchors.vectors[row[0]].astype(np.float64) * count
+def overlaid_anchors(contents: IndexContents, overlay: Overlay) -> Anchors:
+    """Return the anchors of a generation with the changes; a class without a reference left has none."""
+    references, anchors = contents.references, contents.anchors
+    if anchors.counts is None:
+        counts = np.bincount(np.searchsorted(anchors.labels, references.labels), minlength=len(anchors.labels))
+        anchors = replace(anchors, counts=counts)
+    gone = Members(
+        references.vectors[overlay.masked], contents.embeddings[overlay.masked], references.labels[overlay.masked]
+    )
+    come = Members(overlay.added.vectors, overlay.embeddings, overlay.added.labels)
+    return change_anchors(anchors, gone, come, contents.embedder)

@@ -32,12 +32,13 @@ def find_exactly(
     import faiss  # noqa: PLC0415 - heavy, and not needed for --help
 
     faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
-    distances = np.empty((len(queries), 0), dtype=np.float32)
-    positions = np.empty((len(queries), 0), dtype=np.int64)
+    distances: NDArray[np.float32] = np.empty((len(queries), 0), dtype=np.float32)
+    positions: NDArray[np.int64] = np.empty((len(queries), 0), dtype=np.int64)
     for start in range(0, len(rows), PIECE):
         piece = rows[start : start + PIECE]
         near, found = faiss.knn(queries, embeddings[piece], min(n_nearest, len(piece)))
         distances, positions = np.hstack([distances, near]), np.hstack([positions, piece[found]])
         best = np.argsort(distances, axis=1, kind="stable")[:, :n_nearest]
-        distances, positions = (np.take_along_axis(column, best, axis=1) for column in (distances, positions))
+        distances = np.take_along_axis(distances, best, axis=1)
+        positions = np.take_along_axis(positions, best, axis=1)
     return positions

@@ -26,12 +26,16 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What the builder of a generation knows about it; see ``Manifest``."""
+    """What the builder of a generation knows about it; see ``Manifest``.
+
+    ``hashes`` are those of files that were hashed while they were written: what is read back is compared with them.
+    """
 
     embedder_id: str
     base_revision: int
     n_references: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ class Manifest:
 
 
 def publish(
-    station: StationFolder, write: Callable[[Path], Contents], *, check: Callable[[str], object] = lambda _: None
+    station: StationFolder, write: Callable[[Path], Contents], *, check: Callable[[str], object] | None = None
 ) -> Manifest:
     """Build a generation and make it current: whole, or not at all.
 
@@ -82,8 +86,9 @@ def publish(
         Locked until this returns.
     write : callable
         Writes the files into the folder it is given, and returns what they are. If it raises, nothing is published.
-    check : callable
-        Is given the generation's id once it stands in its place. If it raises, what was current stays so.
+    check : callable, optional
+        Opens the generation whose id it is given, once that stands in its place, and so reads all of it back. If it
+        raises, what was current stays so. By default every hash is verified.
 
     Raises
     ------
@@ -94,8 +99,12 @@ def publish(
     """
     with station.lock():
         manifest = build_generation(station, write)
-        check(manifest.generation)
-        activate(station, manifest.generation)
+        if check is None:
+            activate(station, manifest.generation)
+        else:
+            check(manifest.generation)
+            with system_errors():
+                _point_to(station, manifest.generation, follows=True)
     return manifest
 
 
@@ -138,8 +147,7 @@ def activate(station: StationFolder, generation: str, *, follows: bool = True) -
     with station.lock(), system_errors():
         folder = _existing(station, generation)
         verify(folder)
-        manifest_sha256 = sha256_of(folder / MANIFEST_FILE)
-        station.set_current(Current(generation=generation, manifest_sha256=manifest_sha256, follows=follows))
+        _point_to(station, generation, follows=follows)
 
 
 def open_generation(station: StationFolder, generation: str | None = None) -> tuple[Path, Manifest]:
@@ -168,6 +176,15 @@ def open_generation(station: StationFolder, generation: str | None = None) -> tu
     return folder, manifest
 
 
+def current_manifest(station: StationFolder) -> Manifest | None:
+    """Return what the current generation says about itself, unverified; None where nothing can be read."""
+    try:
+        generation = station.current().generation
+        return read_json(station.generation_path(generation) / MANIFEST_FILE, Manifest, FORMAT_VERSION)
+    except (StationNotFoundError, ArtifactError):
+        return None
+
+
 def verify(folder: Path) -> Manifest:
     """Return the manifest of the generation in ``folder`` after checking the hash of every file.
 
@@ -194,6 +211,11 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
+def _point_to(station: StationFolder, generation: str, *, follows: bool) -> None:
+    manifest_sha256 = sha256_of(station.generation_path(generation) / MANIFEST_FILE)
+    station.set_current(Current(generation=generation, manifest_sha256=manifest_sha256, follows=follows))
+
+
 def _existing(station: StationFolder, generation: str) -> Path:
     folder = station.generation_path(generation)
     if not folder.is_dir():
@@ -218,7 +240,7 @@ def _manifest(station: StationFolder, generation: str, contents: Contents, folde
         embedder_files=hash_files(embedder),
         base_revision=contents.base_revision,
         n_references=contents.n_references,
-        files=hash_files(folder),
+        files=hash_files(folder, contents.hashes),
         settings=contents.settings,
     )
 
@@ -250,17 +272,17 @@ def _current_name(station: StationFolder) -> str | None:
 
 
 def _remove_unfinished(station: StationFolder) -> None:
-    for left_over in station.generations_path.glob(".g*.part"):
+    for left_over in (*station.generations_path.glob(".g*.part"), *station.generations_path.glob(".g*.removed")):
         shutil.rmtree(left_over)
     for left_over in station.path.glob(f".{CURRENT_FILE}.*.part"):
         left_over.unlink()
 
 
 @contextmanager
-def system_errors() -> Iterator[None]:
+def system_errors(consequence: str = "nothing was published") -> Iterator[None]:
     """Turn what the system refuses, such as room on the disk, into a ``StoreError`` that names the file."""
     try:
         yield
     except OSError as error:
-        message = f"{error.filename or 'store'}: {error.strerror}; nothing was published"
+        message = f"{error.filename or 'store'}: {error.strerror}; {consequence}"
         raise StoreError(message) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import ArtifactCorruptError
@@ -13,15 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def hash_files(folder: Path) -> dict[str, str]:
+def hash_files(folder: Path, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """Return the SHA-256 of every file in a folder, by name.
+
+    Parameters
+    ----------
+    folder : Path
+    known : mapping of file name to SHA-256
+        What was hashed while it was written, and need not be read again.
 
     Raises
     ------
     ArtifactCorruptError
         If something in it is no plain file.
     """
-    return {name: _hash(folder / name) for name in sorted(_names(folder))}
+    return {name: known.get(name) or _hash(folder / name) for name in sorted(_names(folder))}
 
 
 def check_files(folder: Path, hashes: Mapping[str, str], listing: str, *, unhashed: Collection[str] = ()) -> None:

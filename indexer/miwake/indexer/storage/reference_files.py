@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
+from miwake.indexer.storage.array_file import ArrayWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -33,19 +35,69 @@ _REPEATING = {
 _UNIQUE = {"id": "ids", "time": "times", "row_hash": "row_hashes"}
 
 
-def write_references(folder: Path, snapshot: Snapshot) -> None:
-    """Write ``references.arrow`` and ``vectors.npy``; whoever publishes the folder makes them durable."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy; only builders and servers of an index pay for it
+class ReferenceWriter:
+    """Writes ``references.arrow`` and ``vectors.npy`` of N references, batch by batch; use it as a context manager.
 
-    columns = {"label": pa.array(snapshot.labels, type=pa.int32())}
-    for name, attribute in _UNIQUE.items():
-        columns[name] = pa.array(getattr(snapshot, attribute), type=pa.large_utf8())
-    for name, attribute in _REPEATING.items():
-        columns[name] = pa.array(getattr(snapshot, attribute), type=pa.large_utf8()).dictionary_encode()
-    batch = pa.record_batch(columns).replace_schema_metadata({_VERSION_KEY: str(FORMAT_VERSION).encode()})
-    with pa.OSFile(str(folder / REFERENCES_FILE), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-        writer.write_batch(batch)
-    np.save(folder / VECTORS_FILE, snapshot.vectors, allow_pickle=False)
+    Whoever publishes the folder makes them durable.
+    """
+
+    def __init__(self, folder: Path, n_references: int, n_values: int) -> None:
+        self._folder = folder
+        self._vectors = ArrayWriter(folder / VECTORS_FILE, n_references, n_values)
+        self._labels: list[NDArray[np.int32]] = []
+        self._texts: dict[str, list[Any]] = {name: [] for name in _UNIQUE}
+        self._codes: dict[str, list[NDArray[np.int32]]] = {name: [] for name in _REPEATING}
+        self._names: dict[str, dict[str, int]] = {name: {} for name in _REPEATING}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._vectors.__exit__(kind, error, trace)
+
+    def append(self, batch: Snapshot) -> None:
+        """Take further references; their vectors are written at once, everything else is held as columns."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy; only builders and servers of an index pay for it
+
+        self._vectors.append(batch.vectors)
+        self._labels.append(batch.labels)
+        for name, attribute in _UNIQUE.items():
+            self._texts[name].append(pa.array(getattr(batch, attribute), type=pa.large_utf8()))
+        for name, attribute in _REPEATING.items():
+            code_of = self._names[name]
+            codes = [code_of.setdefault(text, len(code_of)) for text in getattr(batch, attribute)]
+            self._codes[name].append(np.array(codes, dtype=np.int32))
+
+    def finish(self) -> dict[str, str]:
+        """Write what was held, and return the SHA-256 of ``vectors.npy`` by its name.
+
+        Raises
+        ------
+        ValueError
+            If there were fewer than N references.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        columns = {"label": pa.array(np.concatenate(self._labels), type=pa.int32())}
+        for name, pieces in self._texts.items():
+            columns[name] = pa.chunked_array(pieces, type=pa.large_utf8()).combine_chunks()
+        for name, codes in self._codes.items():
+            names = pa.array(list(self._names[name]), type=pa.large_utf8())
+            columns[name] = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(codes)), names)
+        batch = pa.record_batch(columns).replace_schema_metadata({_VERSION_KEY: str(FORMAT_VERSION).encode()})
+        path = self._folder / REFERENCES_FILE
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+        return {VECTORS_FILE: self._vectors.finish()}
+
+
+def write_references(folder: Path, snapshot: Snapshot) -> None:
+    """Write ``references.arrow`` and ``vectors.npy`` of references that are all there."""
+    with ReferenceWriter(folder, *snapshot.vectors.shape) as writer:
+        writer.append(snapshot)
+        writer.finish()
 
 
 def map_array(path: Path, dtype: DTypeLike, n_dimensions: int) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.live import to_unit_scale
+from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, nearest
 from miwake.indexer.soart3.kernel import measures_by_id
 from miwake.indexer.verdict.judge import weigh
@@ -166,5 +166,5 @@ class MeasuredPairs:
         step = max(-(-n_pairs // MAX_PAIRS), 1)
         while gcd(step, n_columns) > 1:  # or some ranks would never be among those taken
             step += 1
-        columns = (self.beta, self.eta, self.gamma)
-        return fit_mix(*(column[rows].ravel()[::step] for column in columns), self.same[rows].ravel()[::step])
+        beta, eta, gamma = (column[rows].ravel()[::step] for column in (self.beta, self.eta, self.gamma))
+        return fit_mix(beta, eta, gamma, self.same[rows].ravel()[::step])
