@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from miwake.indexer.embedder import INPUT_NAME, OUTPUT_NAME, Embedder, EmbedderCard, write_embedder
+from miwake.indexer.health.learning import learn_health
 from miwake.indexer.splits import divide_for_calibration
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ def linear_discriminants(folder: Path, records: Records) -> Embedder:
         data_fingerprint="",
         fit_row_hashes=tuple(sorted(fit.row_hashes())),
         sha256=hashlib.sha256(model).hexdigest(),
+        health=learn_health(
+            fit.vectors,
+            fit.labels,
+            parts=fit.parts,
+            pass_labels=fit.pass_labels,
+            shape=fit.heat_map_shape,
+            value_range=(low, high),
+            unseen=records.take(is_calibration).vectors,
+        ),
     )
     write_embedder(folder, model, card)
     return Embedder.open(folder)

@@ -87,6 +87,16 @@ def test_the_card_holds_the_validation_figures_and_the_measured_parity(card: Emb
     assert card.metrics["steps"] == 12
 
 
+def test_the_card_holds_what_is_ordinary_for_an_input(folder: Path, card: EmbedderCard, rows: TrainingRows) -> None:
+    assert card.health is not None
+    assert (card.health.n_rows, len(card.health.anchor)) == (len(rows.fit), 156)
+    assert card.health.false_alarms is not None
+    deviations = Embedder.open(folder).health(rows.fit.vectors)
+    assert deviations.shape == (len(rows.fit), 6)
+    # one in a hundred may be beyond a limit, and of these few rows hardly any is
+    assert (np.abs(deviations) > 1).any(axis=1).mean() <= 0.01
+
+
 def test_the_same_network_exports_to_the_same_bytes(fitted: Fitted) -> None:
     first, second = to_onnx(fitted.embedder, 156), to_onnx(fitted.embedder, 156)
     assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()

@@ -15,6 +15,7 @@ import onnxruntime
 import torch
 
 from miwake.indexer.embedder import BATCH, INPUT_NAME, OUTPUT_NAME, EmbedderCard, write_embedder
+from miwake.indexer.health.learning import learn_health
 from miwake.training.errors import ExportError, ParityError
 from miwake.training.validation import embed
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.health.limits import InputHealth
     from miwake.training.division import TrainingRows
     from miwake.training.fit import Fitted
     from miwake.training.networks import Embedder
@@ -71,6 +73,7 @@ def write_artifact(folder: Path, fitted: Fitted, rows: TrainingRows, preset: Pre
         fit_row_hashes=tuple(sorted(rows.fit.row_hashes())),
         sha256=hashlib.sha256(model).hexdigest(),
         metrics=_metrics(fitted, rows, parity),
+        health=_health(rows),
     )
     write_embedder(folder, model, card)
     return card
@@ -130,6 +133,18 @@ def _normalisation(preset: Preset) -> str:
     if preset.settings.network.kind == "mlp":
         return scaled
     return f"{scaled}; channel 1 on that scale, channel 2 with each map's own mean and deviation taken out"
+
+
+def _health(rows: TrainingRows) -> InputHealth | None:
+    return learn_health(
+        rows.fit.vectors,
+        rows.fit.labels,
+        parts=rows.fit.parts,
+        pass_labels=rows.fit.pass_labels,
+        shape=rows.fit.heat_map_shape,
+        value_range=rows.value_range,
+        unseen=rows.calibration.vectors,
+    )
 
 
 def _metrics(fitted: Fitted, rows: TrainingRows, parity: ParityCheck) -> dict[str, Any]:

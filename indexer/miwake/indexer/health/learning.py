@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 FALSE_ALARMS = 0.01
 """Share of ordinary maps that may be beyond a limit, of all limits together."""
 
-LOW_SHARES = np.array([1.0, 1.0, 1.0, 4.0, 0.0, 0.0])
+LOW_SHARES = np.array([1.0, 1.0, 1.0, 4.0, 1.0, 1.0])
 HIGH_SHARES = np.ones(len(HealthStatistic))
-"""How the false alarms are shared out. Low focus gets more than each other side: a blur is the silent escape. Few
-saturated cells and few dead lines are no illness."""
+"""How the false alarms are shared out. Low focus gets more than any other side: a blur is the silent escape."""
 
 N_EXTREME = 20
 """Rows at the end of a distribution that are trusted as they are; a limit farther out is extrapolated from them."""
@@ -105,14 +104,14 @@ def _limits(found: NDArray[np.float64]) -> dict[str, HealthLimit]:
         below, above = _width(-apart, LOW_SHARES[one] * per_share), _width(apart, HIGH_SHARES[one] * per_share)
         limits[one.name.lower()] = HealthLimit(
             centre=_rounded(centre),
-            low=_rounded(centre - below) if LOW_SHARES[one] else None,
+            low=_rounded(centre - below),
             high=_rounded(centre + above),
         )
     return limits
 
 
 def _width(apart: NDArray[np.float64], share: float) -> float:
-    return max(tail(apart, share) * (1 + ROOM), LEAST_WIDTH) if share else LEAST_WIDTH
+    return max(tail(apart, share) * (1 + ROOM), LEAST_WIDTH)
 
 
 def tail(values: NDArray[np.float64], share: float) -> float:
