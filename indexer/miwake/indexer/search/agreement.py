@@ -23,12 +23,12 @@ N_QUERIES = 512
 TOLERANCE = 1e-5
 """Between distances that were computed alike: rounding."""
 
-OFF = 0.2
+OFF = 0.25
 """How far towards another reference the queries of the second set lie.
 
 Search along inverted lists is hardest for queries that lie off what it was trained on, as parts of a product never seen
-do. Measured on parts of board types that the embedder had not seen, this share finds the same agreement at the same
-effort; references themselves look up to three points better.
+do. With this share the agreement is half a point below that of parts of board types which the embedder had not seen, at
+the same effort; with references themselves it is up to three points above.
 """
 
 BATCH = 64

@@ -37,7 +37,7 @@ class Agreement:
     references : float
         With references as queries, themselves left out.
     between : float
-        With queries off every reference, one fifth of the way to another: as far off as parts never seen.
+        With queries off every reference, a quarter of the way to another: as far off as parts never seen.
     n_queries : int
         Of each.
     """

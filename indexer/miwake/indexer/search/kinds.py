@@ -42,7 +42,7 @@ VALUES_PER_CODE = (4, 3, 2, 1)
 PIECE = 65_536
 """Rows that are added at once: 33 MB of mapped embeddings of 128 dimensions."""
 
-PROBES = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+PROBES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
 EF_SEARCHES = (128, 192, 256, 384, 512, 768, 1024)
 N_REFINED = (2, 4, 8)
 
@@ -125,10 +125,3 @@ def _owning(index: Any, centres: Any) -> Any:
     centres.this.disown()
     index.own_fields = True
     return index
-
-
-def build_flat(embeddings: NDArray[np.float32]) -> bytes:
-    """Return an exact FAISS index over (N, D) float32 embeddings, serialised."""
-    import faiss  # noqa: PLC0415
-
-    return bytes(faiss.serialize_index(flat_over(embeddings)))
