@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
@@ -78,7 +78,7 @@ def filters(
 ) -> st.SearchStrategy[Filter]:
     """Return what draws filters on these values, and on times in the first hours."""
 
-    def some(values: Sequence[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    def some(values: Sequence[Any]) -> st.SearchStrategy[Any]:
         return st.lists(st.sampled_from(list(values)), min_size=1, max_size=3).map(tuple)
 
     hours = st.integers(0, n_hours)

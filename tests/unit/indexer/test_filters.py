@@ -96,28 +96,28 @@ def test_a_condition_that_cannot_be_read_is_named_with_what_was_expected(text: s
 
 
 @pytest.mark.parametrize(
-    ("make", "problem"),
+    ("kind", "given", "problem"),
     [
-        (lambda: LabelIn(()), "0 labels, expected 1 … 10000"),
-        (lambda: LabelIn(range(10_001)), "10001 labels"),
-        (lambda: LabelIn((True,)), "label True, expected an integer"),
-        (lambda: LabelIn((1.0,)), "label 1.0, expected an integer"),
-        (lambda: PartIn("A-1"), "parts: the text 'A-1', expected a tuple"),
-        (lambda: GroupIn((7,)), "groups: 7, expected text"),
-        (InspectedBetween, "expected at least one"),
-        (lambda: InspectedBetween(since=datetime(2026, 1, 1)), "since 2026-01-01T00:00:00 bears no time zone"),
-        (lambda: InspectedBetween(until="2026-01-01"), "until '2026-01-01', expected a datetime"),
-        (lambda: InspectedBetween(NEW_YEAR, NEW_YEAR), "is not before until"),
-        (lambda: AllOf(()), "0 filters"),
-        (lambda: AnyOf((LabelIn((1,)), "label=2")), "'label=2' among the filters, expected a filter"),
-        (lambda: Not(None), "None among the filters"),
-        (lambda: AnyOf((LabelIn((1,)),) * 256), "a filter of 257 conditions, expected at most 256"),
-        (lambda: nested(LARGEST_DEPTH + 1), "17 deep, expected at most 16"),
+        (LabelIn, [()], "0 labels, expected 1 … 10000"),
+        (LabelIn, [range(10_001)], "10001 labels"),
+        (LabelIn, [(True,)], "label True, expected an integer"),
+        (LabelIn, [(1.0,)], "label 1.0, expected an integer"),
+        (PartIn, ["A-1"], "parts: the text 'A-1', expected a tuple"),
+        (GroupIn, [(7,)], "groups: 7, expected text"),
+        (InspectedBetween, [], "expected at least one"),
+        (InspectedBetween, [datetime(2026, 1, 1)], "since 2026-01-01T00:00:00 bears no time zone"),
+        (InspectedBetween, [None, "2026-01-01"], "until '2026-01-01', expected a datetime"),
+        (InspectedBetween, [NEW_YEAR, NEW_YEAR], "is not before until"),
+        (AllOf, [()], "0 filters"),
+        (AnyOf, [(LabelIn((1,)), "label=2")], "'label=2' among the filters, expected a filter"),
+        (Not, [None], "None among the filters"),
+        (AnyOf, [(LabelIn((1,)),) * 256], "a filter of 257 conditions, expected at most 256"),
+        (Not, [nested(LARGEST_DEPTH)], "17 deep, expected at most 16"),
     ],
 )
-def test_a_filter_that_cannot_be_is_refused(make: Any, problem: str) -> None:
+def test_a_filter_that_cannot_be_is_refused(kind: type[Filter], given: list[Any], problem: str) -> None:
     with pytest.raises(FilterError) as caught:
-        make()
+        kind(*given)
 
     assert problem in str(caught.value)
 
@@ -127,7 +127,9 @@ def test_a_filter_may_be_as_deep_as_the_limit() -> None:
 
 
 def test_equal_filters_are_one_value() -> None:
-    written = LabelIn([np.int32(3), 4])
+    labels: Any = [np.int32(3), 4]
+
+    written = LabelIn(labels)
 
     assert written == LabelIn((3, 4))
     assert hash(written) == hash(LabelIn((3, 4)))

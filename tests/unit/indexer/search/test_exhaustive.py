@@ -41,10 +41,10 @@ def by_hand(
     n_best: int,
 ) -> tuple[list[list[int]], NDArray[np.float64]]:
     """Return positions and scores of the best, from every reference, in float64."""
-    if settings.space == "embedding":
-        queries, references = embedded, np.concatenate([rows.embeddings, rows.added_embeddings])
-    else:
-        queries, references = vectors / 100, np.concatenate([rows.vectors, rows.added_vectors]) / 100
+    is_embedding = settings.space == "embedding"
+    queries = embedded if is_embedding else vectors / np.float32(100)
+    embeddings = np.concatenate([rows.embeddings, rows.added_embeddings])
+    references = embeddings if is_embedding else np.concatenate([rows.vectors, rows.added_vectors]) / np.float32(100)
     chosen = np.broadcast_to(references[positions], (len(queries), len(positions), references.shape[1]))
     found = soart3.measures(queries, chosen, p_eta=settings.p_eta, p_gamma=settings.p_gamma)
     scores = MIX.scores(found.beta, found.eta, found.gamma)
