@@ -52,6 +52,7 @@ def test_build_takes_the_training_rows_and_says_what_it_measured(store: Path) ->
 
     assert described["n_references"] == 480
     assert described["calibration"]["evidence"]["methods"]["vote"]["accuracy"] > 0.8
+    assert sorted(described["health"]["limits"]) == ["dead_lines", "focus", "gain", "mean", "saturation", "spread"]
     assert {one["label"]: one["is_pass"] for one in described["classes"]} == {
         0: True,
         1: False,

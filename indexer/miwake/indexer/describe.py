@@ -13,6 +13,8 @@ from miwake.indexer.storage.store import ReferenceStore
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from miwake.indexer.embedder import EmbedderCard
+    from miwake.indexer.health.limits import HealthLimit
     from miwake.indexer.index import InspectionIndex
     from miwake.indexer.verdict.calibration import Calibration
 
@@ -38,6 +40,25 @@ class ClassDescription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthDescription:
+    """What an embedder learnt to be ordinary for an input.
+
+    Attributes
+    ----------
+    limits : mapping of statistic to HealthLimit
+    n_rows, n_parts : int
+        What they were learnt from.
+    false_alarms : float or None
+        Share of calibration rows beyond a limit; None where there were none.
+    """
+
+    limits: dict[str, HealthLimit]
+    n_rows: int
+    n_parts: int
+    false_alarms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationDescription:
     """A station and one of its generations.
 
@@ -57,6 +78,8 @@ class StationDescription:
     pass_labels : tuple of int
     classes : tuple of ClassDescription
     calibration : Calibration
+    health : HealthDescription or None
+        None where the embedder has not learnt what is ordinary for an input.
     generations : tuple of text
         All that are stored, oldest first.
     """
@@ -74,6 +97,7 @@ class StationDescription:
     pass_labels: tuple[int, ...]
     classes: tuple[ClassDescription, ...]
     calibration: Calibration
+    health: HealthDescription | None
     generations: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +133,17 @@ def describe(station_folder: Path, generation: str | None = None) -> StationDesc
         pass_labels=index.pass_labels,
         classes=_classes(index),
         calibration=index.calibration,
+        health=_health(card),
         generations=tuple(station.generations()),
+    )
+
+
+def _health(card: EmbedderCard) -> HealthDescription | None:
+    learnt = card.health
+    if learnt is None:
+        return None
+    return HealthDescription(
+        limits=dict(learnt.limits), n_rows=learnt.n_rows, n_parts=learnt.n_parts, false_alarms=learnt.false_alarms
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.answers import NeighbourBatch
     from miwake.indexer.build import Built
-    from miwake.indexer.describe import StationDescription
+    from miwake.indexer.describe import HealthDescription, StationDescription
     from miwake.indexer.listing import ListedStation
     from miwake.indexer.verdict.calibration import Calibration, Measured
 
@@ -73,6 +73,17 @@ def description_lines(described: StationDescription) -> Iterator[str]:
         f"pass labels {list(described.pass_labels)}"
     )
     yield from calibration_lines(described.calibration)
+    yield _health_line(described.health, described.calibration.thresholds.health_at_most)
+
+
+def _health_line(health: HealthDescription | None, at_most: float | None) -> str:
+    if health is None:
+        return "input health: the embedder has not learnt what is ordinary; one that is trained anew does"
+    alarms = (
+        "" if health.false_alarms is None else f"; {health.false_alarms:.2%} of the calibration rows are beyond one"
+    )
+    bound = "switched off" if at_most is None else f"no PASS beyond {at_most:g} limits"
+    return f"input health: {bound}, learnt from {health.n_rows} rows of {health.n_parts} parts{alarms}"
 
 
 def class_table(described: StationDescription) -> Table:

@@ -8,7 +8,7 @@ ORDINARY = np.zeros((1, len(HealthStatistic)), dtype=np.bool_)
 
 
 def one(statistic: HealthStatistic) -> np.ndarray:
-    return np.arange(len(HealthStatistic))[None] == statistic
+    return np.asarray(np.arange(len(HealthStatistic))[None] == statistic)
 
 
 def reason(
