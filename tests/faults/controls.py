@@ -26,6 +26,7 @@ PRAGMAS = {
 
 WITHOUT_SYNC = "publishing without a sync"
 POWER_CUT_CONTROLS = (*PRAGMAS, WITHOUT_SYNC)
+PERFORM_CARELESSLY = "faults.controls:perform_carelessly"
 TOO_EARLY = "acknowledged too early"
 
 

@@ -1,8 +1,8 @@
 """What a disk may hold after a power cut: everything that was synced, and of the rest whatever chance left.
 
-A write that was not synced is kept or lost by sector, a new length likewise. A name that was created, removed or renamed
-is kept or lost until its folder was synced: either in the order of the operations, as a journalling file system does it,
-or any of them. A sync of a file makes no name durable. This is more than most file systems lose, and less than none.
+A write that was not synced is kept or lost by sector, a new length likewise. A name that was created, removed or
+renamed is kept or lost until its folder was synced: either in the order of the operations, as a journalling file system
+does it, or any of them. A sync of a file makes no name durable. Most file systems lose less than that.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from faults.controls import script_of
+from faults.controls import PERFORM_CARELESSLY, script_of
 from faults.disk import Disk
 from faults.kills import SCENARIOS
 from faults.outcome import Outcome
-from faults.recording import Kind, Operation, marks
+from faults.recording import Kind, marks
 from faults.scenarios import check
 
 if TYPE_CHECKING:
@@ -17,21 +17,27 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from faults.world import World
-    from faults.zygote import Zygote
+    from faults.recording import Operation
+    from faults.zygote import Bench
 
 CUTS_A_RECORDING = 34
 
 
+class Recording(NamedTuple):
+    """What a scenario did to the files of the base."""
+
+    scenario: str
+    seed: int
+    operations: list[Operation]
+
+
 def cut_power(
-    zygote: Zygote,
-    base: Path,
-    before: World,
-    folder: Path,
+    bench: Bench,
     n_cuts: int,
     rng: np.random.Generator,
     *,
     control: str | None = None,
+    stops_at_harm: bool = False,
 ) -> Outcome:
     """Cut the power of every scenario at random moments, and check what the disk may hold then.
 
@@ -39,18 +45,18 @@ def cut_power(
     """
     outcome = Outcome()
     seed = 0
-    while outcome.n < n_cuts:
+    while outcome.n < n_cuts and not (stops_at_harm and outcome.bad):
         scenario = SCENARIOS[seed % len(SCENARIOS)] if control is None else script_of(control)
-        root = shutil.copytree(base, folder / "root")
+        root = shutil.copytree(bench.base, bench.folder / "root")
         if control is None:
-            run = zygote.run(scenario, root, seed)
+            run = bench.zygote.run(scenario, root, seed)
         else:
-            run = zygote.run(control, root, seed, function="faults.controls:perform_carelessly")
+            run = bench.zygote.run(control, root, seed, function=PERFORM_CARELESSLY)
         assert run.status == 0, f"{scenario}, seed {seed}: status {run.status}"
-        assert_complete(run.operations, base, root)
+        assert_complete(run.operations, bench.base, root)
         shutil.rmtree(root)
         n_here = min(CUTS_A_RECORDING, n_cuts - outcome.n)
-        replay(outcome, scenario, run.operations, base, before, folder, n_here, seed, rng)
+        _replay(outcome, Recording(scenario, seed, run.operations), bench, n_here, rng)
         seed += 1
     return outcome
 
@@ -66,31 +72,23 @@ def assert_complete(operations: list[Operation], base: Path, root: Path) -> None
     assert not differing, f"not recorded: what became of {differing}"
 
 
-def replay(
-    outcome: Outcome,
-    scenario: str,
-    operations: list[Operation],
-    base: Path,
-    before: World,
-    folder: Path,
-    n_cuts: int,
-    seed: int,
-    rng: np.random.Generator,
-) -> None:
+def _replay(outcome: Outcome, recording: Recording, bench: Bench, n_cuts: int, rng: np.random.Generator) -> None:
     """Cut the power after some of the operations, half of the time right after something was acknowledged."""
+    scenario, seed, operations = recording
+    after = bench.folder / "after"
     acknowledged = [number for number, one in enumerate(operations, start=1) if one.kind is Kind.MARK]
     cuts = [
         int(rng.choice(acknowledged)) if rng.random() < 0.5 else int(rng.integers(len(operations) + 1))
         for _ in range(n_cuts)
     ]
-    disk = Disk(base)
+    disk = Disk(bench.base)
     done = 0
     for cut in sorted(cuts):
         for one in operations[done:cut]:
             disk.apply(one)
         done = cut
-        disk.after_power_cut(folder / "after", rng)
+        disk.after_power_cut(after, rng)
         last = operations[cut - 1].fail_point if cut else "nothing"
         with outcome.judging(f"{scenario}, seed {seed}, power cut after {cut} operations, the last {last}", scenario):
-            check(scenario, folder / "after", before, seed, marks(operations[:cut]))
-        shutil.rmtree(folder / "after")
+            check(scenario, after, bench.before, seed, marks(operations[:cut]))
+        shutil.rmtree(after)

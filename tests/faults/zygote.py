@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from faults.world import World
+
 SOURCE = Path(__file__).with_name("shim.c")
 LIMIT_S = 120
 """A run that takes longer hangs."""
@@ -114,6 +116,26 @@ class Zygote:
         return Run(status, read_recording(log, root))
 
 
+class Bench(NamedTuple):
+    """What faults are injected with.
+
+    Attributes
+    ----------
+    zygote : Zygote
+    base : Path
+        The folder of stations that everything begins with.
+    before : World
+        What it holds.
+    folder : Path
+        Where copies of it are made.
+    """
+
+    zygote: Zygote
+    base: Path
+    before: World
+    folder: Path
+
+
 def _serve(connection: Connection, shim: ctypes.CDLL) -> None:
     while True:
         try:
@@ -127,7 +149,7 @@ def _serve(connection: Connection, shim: ctypes.CDLL) -> None:
         connection.send(os.waitstatus_to_exitcode(status))
 
 
-def _work(
+def _work(  # noqa: PLR0917 - a request, as it came
     shim: ctypes.CDLL, function: str, scenario: str, root: str, seed: int, log: str, kill_at: int, in_the_middle: int
 ) -> int:
     signal.alarm(LIMIT_S)
