@@ -23,12 +23,15 @@ from miwake.indexer.storage.retention import KEEP, prune
 from miwake.indexer.storage.schema import StationSchema
 from miwake.indexer.storage.station import CURRENT_FILE, StationFolder, check_station_name
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.thresholding import choose_for_build, store_set_of_build
+from miwake.indexer.verdict.request import ThresholdRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from miwake.indexer.records import Records
     from miwake.indexer.verdict.calibration import Calibration
+    from miwake.indexer.verdict.thresholds import Chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,8 @@ def build(
     EmbedderError
         If the embedder takes other vectors than the records hold.
     CalibrationError
-        If the records cannot show what calibration must know, or what ``request`` promises. Then, and after any other error, there is no station.
+        If the records cannot show what calibration must know, or what ``request`` promises. Then, and after any other
+        error, there is no station.
     """
     check_station_name(station)
     folder = StationFolder(store / station)
@@ -146,6 +150,7 @@ def build(
             records=records,
             embedder_folder=embedder_folder,
             settings=settings,
+            request=request,
             report=report,
             advance=advance,
         )

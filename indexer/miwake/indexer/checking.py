@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from miwake.indexer.errors import IndexerError
+from miwake.indexer.errors import ArtifactCorruptError, IndexerError
 from miwake.indexer.opening import open_index
 from miwake.indexer.storage.generation import open_generation
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.storage.threshold_sets import last_set, list_sets, read_set, reference_to, sets_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ def check(station_folder: Path) -> Iterator[Finding]:
     yield _tried("references", partial(_check_references, station_folder))
     for generation in station.generations():
         yield _tried(f"generation {generation}", partial(_check_generation, station, generation))
+        if sets_path(station, generation).exists():
+            yield _tried(f"thresholds of {generation}", partial(_check_thresholds, station, generation))
     yield _tried("current", partial(_check_current, station_folder))
 
 
@@ -61,6 +64,17 @@ def _check_references(station_folder: Path) -> str:
 def _check_generation(station: StationFolder, generation: str) -> str:
     _, manifest = open_generation(station, generation)
     return f"{len(manifest.files)} files and embedder {manifest.embedder_id}, every byte as it was written"
+
+
+def _check_thresholds(station: StationFolder, generation: str) -> str:
+    names = list_sets(station, generation)
+    for name in names:
+        read_set(station, generation, name)
+    last = last_set(station, generation)
+    if last != reference_to(station, generation, last.name):
+        message = f"{sets_path(station, generation)}: the set that was served last is not {last.name} as it is"
+        raise ArtifactCorruptError(message)
+    return f"{len(names)} threshold sets, every byte as it was written"
 
 
 def _check_current(station_folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from miwake.indexer.overlay import Overlay
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.storage.reading import Changes
-    from miwake.indexer.verdict.calibration import Calibration
+    from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
     from miwake.indexer.verdict.judge import Weighed
 
 DEFAULT_NEIGHBOURS = 15
@@ -45,6 +46,7 @@ class InspectionIndex:
     def __init__(self, contents: IndexContents, overlay: Overlay | None = None) -> None:
         self.contents = contents
         self.scale = contents.embedder.scale(contents.flatness)
+        self._overlay = overlay
         self._references = LiveReferences(contents, overlay)
         self._classes = Classes.of(self._references.counted_labels(), contents.pass_labels)
         if not np.array_equal(self._classes.labels, self._references.anchors.classes):
@@ -62,6 +64,13 @@ class InspectionIndex:
     def without_changes(self) -> InspectionIndex:
         """Return the index of the same generation at its base revision."""
         return self if self.revision == self.base_revision else InspectionIndex(self.contents)
+
+    def with_thresholds(self, thresholds: ThresholdSet | None) -> InspectionIndex:
+        """Return an index that decides by another threshold set; None: by the generation's own."""
+        own = self.contents.own_thresholds or self.calibration.thresholds
+        calibration = replace(self.calibration, thresholds=thresholds or own)
+        contents = replace(self.contents, calibration=calibration, own_thresholds=own)
+        return InspectionIndex(contents, self._overlay)
 
     @property
     def station(self) -> str:

@@ -10,15 +10,16 @@ from miwake.indexer.anchors import read_anchors
 from miwake.indexer.canaries import read_canaries
 from miwake.indexer.contents import IndexContents
 from miwake.indexer.embedder import Embedder
-from miwake.indexer.errors import ArtifactCorruptError, StoreError
+from miwake.indexer.errors import ArtifactCorruptError, ArtifactError, StationNotFoundError, StoreError
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.search.card import read_card
 from miwake.indexer.search.loading import load_index
-from miwake.indexer.storage.files import read_json
-from miwake.indexer.storage.generation import activate, open_generation
+from miwake.indexer.storage.files import read_json, sha256_of
+from miwake.indexer.storage.generation import MANIFEST_FILE, activate, open_generation
 from miwake.indexer.storage.reference_files import ReferenceFiles, map_array
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.storage.threshold_sets import last_set, set_of_current, thresholds_of
 from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
 from miwake.indexer.verdict.calibration import FORMAT_VERSION as CALIBRATION_VERSION
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.storage.schema import StationSchema
+    from miwake.indexer.storage.threshold_sets import SetReference
 
 EMBEDDINGS_FILE = "embeddings.npy"
 RAW_FILE = "raw.npy"
@@ -57,7 +59,25 @@ def open_index(station_folder: Path, generation: str | None = None) -> Inspectio
         revision=manifest.base_revision,
     )
     read_canaries(folder).replay(index)
-    return index
+    return _with_served_thresholds(index, station)
+
+
+def _with_served_thresholds(index: InspectionIndex, station: StationFolder) -> InspectionIndex:
+    """Return the index with the threshold set that is, or was last, served with its generation."""
+    try:
+        current = station.current()
+    except (StationNotFoundError, ArtifactError):  # an earlier generation must open all the same
+        current = None
+    if current is not None and current.generation == index.generation:
+        return _with_set(index, station, set_of_current(current))
+    return _with_set(index, station, last_set(station, index.generation))
+
+
+def _with_set(index: InspectionIndex, station: StationFolder, served: SetReference) -> InspectionIndex:
+    if served.name == index.threshold_set:
+        return index
+    manifest_sha256 = sha256_of(station.generation_path(index.generation) / MANIFEST_FILE)
+    return index.with_thresholds(thresholds_of(station, index.generation, manifest_sha256, served))
 
 
 def open_live(station_folder: Path) -> InspectionIndex:
@@ -74,10 +94,15 @@ def open_live(station_folder: Path) -> InspectionIndex:
 def follow(index: InspectionIndex, station_folder: Path) -> InspectionIndex:
     """Return the index with the changes since its generation was built, and itself where it has them already.
 
-    Where the station has been rolled back, the changes wait, and the index is the generation's own. Cheap where nothing
-    has changed: a server asks several times a second.
+    The same goes for the threshold set that is served with the generation. Where the station has been rolled back, the
+    changes wait, and the index is the generation's own. Cheap where nothing has changed: a server asks several times a
+    second.
     """
-    if not StationFolder(station_folder).current().follows:
+    station = StationFolder(station_folder)
+    current = station.current()
+    if current.generation == index.generation:
+        index = _with_set(index, station, set_of_current(current))
+    if not current.follows:
         return index.without_changes()
     with ReferenceStore.open(station_folder) as store:
         if store.revision == index.revision:

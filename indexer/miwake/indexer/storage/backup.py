@@ -13,6 +13,7 @@ from miwake.indexer.storage.installed_embedder import check_embedder
 from miwake.indexer.storage.schema import STORE_FILE
 from miwake.indexer.storage.station import UNFINISHED, StationFolder, make_folder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.storage.threshold_sets import remember, set_of_current, sets_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ def backup(station: StationFolder, target: Path) -> StationFolder:
         make_folder(part.path)
         try:
             _copy(station, part)
+            remember(part, current.generation, set_of_current(current))
             activate(part, current.generation, follows=current.follows)
             part.path.rename(copy.path)
         except BaseException:
@@ -61,6 +63,8 @@ def _copy(station: StationFolder, part: StationFolder) -> None:
     for generation in station.generations():
         _copy_folder(station.generation_path(generation), part.generation_path(generation))
         verify(part.generation_path(generation))
+        if sets_path(station, generation).exists():
+            _copy_folder(sets_path(station, generation), sets_path(part, generation))
     # Last, so that every generation's revision is in it.
     with ReferenceStore.open(station.path) as references:
         references.copy_to(part.path / STORE_FILE)

@@ -13,6 +13,7 @@ from miwake.indexer.errors import ArtifactCorruptError, ArtifactError, StationNo
 from miwake.indexer.storage.files import fsync_folder, read_json, sha256_of, to_json
 from miwake.indexer.storage.hashed_folder import check_files, fsync_files, hash_files
 from miwake.indexer.storage.station import CURRENT_FILE, GENERATION_NAME, Current, StationFolder, make_folder
+from miwake.indexer.storage.threshold_sets import forget, last_set, remember, set_of_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,6 +114,7 @@ def build_generation(station: StationFolder, write: Callable[[Path], Contents]) 
     with station.lock(), system_errors():
         make_folder(station.generations_path)
         generation = _next_generation(station)
+        forget(station, generation)
         _remove_unfinished(station)
         folder = station.generations_path / f".{generation}.part"
         folder.mkdir()
@@ -212,8 +214,26 @@ def verify(folder: Path) -> Manifest:
 
 
 def _point_to(station: StationFolder, generation: str, *, follows: bool) -> None:
-    manifest_sha256 = sha256_of(station.generation_path(generation) / MANIFEST_FILE)
-    station.set_current(Current(generation=generation, manifest_sha256=manifest_sha256, follows=follows))
+    _remember_served_set(station)
+    served = last_set(station, generation)
+    station.set_current(
+        Current(
+            generation=generation,
+            manifest_sha256=sha256_of(station.generation_path(generation) / MANIFEST_FILE),
+            follows=follows,
+            threshold_set=served.name,
+            threshold_sha256=served.sha256,
+        )
+    )
+
+
+def _remember_served_set(station: StationFolder) -> None:
+    """Keep which threshold set is served with what is current, for a way back to it."""
+    try:
+        current = station.current()
+    except (StationNotFoundError, ArtifactError):
+        return
+    remember(station, current.generation, set_of_current(current))
 
 
 def _existing(station: StationFolder, generation: str) -> Path:

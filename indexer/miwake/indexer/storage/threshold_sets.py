@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -204,6 +205,11 @@ def remember(station: StationFolder, generation: str, reference: SetReference) -
         folder = sets_path(station, generation)
         make_folder(folder)
         write_durably(folder / LAST_FILE, to_json(_Last(name=reference.name, sha256=reference.sha256)))
+
+
+def forget(station: StationFolder, generation: str) -> None:
+    """Remove the sets of a generation that is no more."""
+    shutil.rmtree(sets_path(station, generation), ignore_errors=True)
 
 
 def _file_hash(station: StationFolder, generation: str, name: str) -> str:

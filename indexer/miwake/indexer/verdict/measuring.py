@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, nearest
+from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.soart3.kernel import measures_by_id
 from miwake.indexer.verdict.judge import weigh
 from miwake.indexer.verdict.match import fit_mix

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.errors import PromiseError
+from miwake.indexer.verdict.calibration import ThresholdSet
 from miwake.indexer.verdict.costs import cheapest_thresholds
 from miwake.indexer.verdict.promises import (
     CONFIDENCE,
@@ -21,16 +22,14 @@ from miwake.indexer.verdict.promises import (
     reject_threshold,
     upper_bound,
 )
-from miwake.indexer.verdict.realised import realise
+from miwake.indexer.verdict.realised import Realised, realise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.verdict.calibration import ThresholdSet
     from miwake.indexer.verdict.costs import CostMatrix
-    from miwake.indexer.verdict.realised import Realised
     from miwake.indexer.verdict.request import ThresholdRequest
     from miwake.indexer.verdict.scores import CalibrationScores
 
