@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from miwake.client.answers import Answer, NeighboursAnswer
+    from miwake.client.filters import Filter
     from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
+    from miwake.client.options import Evidence, SearchOptions
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
 
 RequestT = TypeVar("RequestT")
@@ -89,12 +91,15 @@ class AsyncClient:
         ids: Sequence[str] | None = None,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
+        evidence: Evidence | None = None,
         timeout_s: float | None = None,
     ) -> list[Answer]:
         """Return the answers to a batch of vectors, in its order: parameters and errors as ``Client.classify``."""
         if not len(vectors):
             return []
-        request = classify_request(vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours)
+        request = classify_request(
+            vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours, evidence=evidence
+        )
         response = await self._call(self._stub().Classify, request, timeout_s)
         return unpack_batch(response, len(vectors))
 
@@ -105,12 +110,22 @@ class AsyncClient:
         ids: Sequence[str] | None = None,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
+        where: Filter | None = None,
+        options: SearchOptions | None = None,
         timeout_s: float | None = None,
     ) -> list[NeighboursAnswer]:
         """Return the references nearest to each vector: parameters and errors as ``Client.search_neighbours``."""
         if not len(vectors):
             return []
-        request = search_request(vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours)
+        request = search_request(
+            vectors,
+            station=self.station,
+            ids=ids,
+            context=context,
+            n_neighbours=n_neighbours,
+            where=where,
+            options=options,
+        )
         response = await self._call(self._stub().SearchNeighbours, request, timeout_s)
         return unpack_search(response, len(vectors))
 
@@ -120,6 +135,7 @@ class AsyncClient:
         *,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
+        evidence: Evidence | None = None,
         timeout_s: float | None = None,
         window: int = DEFAULT_WINDOW,
         vectors_per_message: int = DEFAULT_VECTORS_PER_MESSAGE,
@@ -134,7 +150,7 @@ class AsyncClient:
             vectors_per_message=vectors_per_message,
             timeout_s=self.timeout_s if timeout_s is None else timeout_s,
         )
-        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours)
+        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence)
         stream = AsyncStream(self._stub(), header, items, settings, target=self.target)
         self._streams.add(stream)
         return stream.answers()

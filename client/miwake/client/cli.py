@@ -14,6 +14,8 @@ from miwake.client.channel import DEFAULT_TIMEOUT_S
 from miwake.client.client import Client
 from miwake.client.errors import MiwakeError
 from miwake.client.files import read_samples
+from miwake.client.filters import parse
+from miwake.client.options import SearchOptions, Space
 from miwake.client.report import answer_values, neighbours_values, to_json
 from miwake.client.tally import Tally
 
@@ -39,6 +41,19 @@ Station = Annotated[str, typer.Option(help="The station to ask; not needed where
 Split = Annotated[str | None, typer.Option(help="Take only the rows of this split, such as test.")]
 NeighbourCount = Annotated[
     int | None, typer.Option("--neighbours", min=1, help="Neighbours to return for each vector.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Only references for which it holds: label=11,13, failure_mode!=short, part, group or source likewise, "
+        "time>=2026-01-31 or time<2026-01-31T12:00Z. Of several, all must hold.",
+    ),
+]
+Power = Annotated[int | None, typer.Option(min=1, max=8, help="Power of that norm; by default as calibrated.")]
+SpaceChoice = Annotated[Space | None, typer.Option(help="Where SOART3 compares; by default as calibrated.")]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, max=10_000, help="References that are re-ranked; by default as calibrated.")
 ]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Longest wait for an answer, in seconds.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON also to a terminal.")]
@@ -85,14 +100,28 @@ def query(
     station: Station = "",
     split: Split = None,
     neighbours: NeighbourCount = None,
+    where: Where = None,
+    p_eta: Power = None,
+    p_gamma: Power = None,
+    space: SpaceChoice = None,
+    candidates: Candidates = None,
+    exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Re-rank every reference.")] = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     json: Json = False,
 ) -> None:
     """Show the neighbours of one vector: a table on a terminal, elsewhere a JSON object."""
+    with _usage("--where"):
+        wanted = parse(where or ())
+    with _usage("--exhaustive"):
+        options = SearchOptions(
+            p_eta=p_eta, p_gamma=p_gamma, space=space, n_candidates=candidates, exhaustive=exhaustive
+        )
     with _clean_exit():
         samples = read_samples(file, split=split).only(row)
         with Client(target, station=station, timeout_s=timeout) as client:
-            [answer] = client.search_neighbours(list(samples.inspections()), n_neighbours=neighbours)
+            [answer] = client.search_neighbours(
+                list(samples.inspections()), n_neighbours=neighbours, where=wanted, options=options
+            )
         _show_neighbours(answer, as_json=_as_json(json))
 
 
@@ -130,10 +159,21 @@ def _show_neighbours(answer: NeighboursAnswer, *, as_json: bool) -> None:
 
     if as_json:
         print(to_json(neighbours_values(answer)), flush=True)
+    elif answer.neighbours is not None and not len(answer.neighbours):
+        print(f"{answer.id}: no reference is one that --where asks for")
     elif answer.neighbours is not None:
         Console().print(neighbours_table(f"nearest to {answer.id}", answer.neighbours))
     elif answer.error is not None:
         print(f"{answer.id}: {answer.error.message}")
+
+
+@contextmanager
+def _usage(option: str) -> Iterator[None]:
+    """Tell values that an option cannot have as wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 @contextmanager

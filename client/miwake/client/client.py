@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from miwake.client.answers import Answer, NeighboursAnswer
+    from miwake.client.filters import Filter
     from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
+    from miwake.client.options import Evidence, SearchOptions
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -96,6 +98,7 @@ class Client:
         ids: Sequence[str] | None = None,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
+        evidence: Evidence | None = None,
         timeout_s: float | None = None,
     ) -> list[Answer]:
         """Return the answers to a batch of vectors, in its order.
@@ -110,6 +113,8 @@ class Client:
             About all vectors that bring none of their own.
         n_neighbours : int or None
             Neighbours to return with each verdict, K; None for the server's default.
+        evidence : Evidence or None
+            What comes with each verdict, where that is not everything, or neighbours found otherwise.
         timeout_s : float or None
             Deadline in seconds; None for the client's.
 
@@ -127,7 +132,9 @@ class Client:
         """
         if not len(vectors):
             return []
-        request = classify_request(vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours)
+        request = classify_request(
+            vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours, evidence=evidence
+        )
         response = self._call(self._stub().Classify, request, timeout_s)
         return unpack_batch(response, len(vectors))
 
@@ -138,15 +145,32 @@ class Client:
         ids: Sequence[str] | None = None,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
+        where: Filter | None = None,
+        options: SearchOptions | None = None,
         timeout_s: float | None = None,
     ) -> list[NeighboursAnswer]:
         """Return the references nearest to each vector of a batch, without judging.
 
-        Parameters, errors and order are those of ``classify``.
+        Parameters, errors and order are those of ``classify``, and these:
+
+        Parameters
+        ----------
+        where : Filter or None
+            Which references may be found; where there are none, answers hold no neighbours.
+        options : SearchOptions or None
+            How they are found; None: as the station's index was calibrated.
         """
         if not len(vectors):
             return []
-        request = search_request(vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours)
+        request = search_request(
+            vectors,
+            station=self.station,
+            ids=ids,
+            context=context,
+            n_neighbours=n_neighbours,
+            where=where,
+            options=options,
+        )
         response = self._call(self._stub().SearchNeighbours, request, timeout_s)
         return unpack_search(response, len(vectors))
 
@@ -156,6 +180,7 @@ class Client:
         *,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
+        evidence: Evidence | None = None,
         timeout_s: float | None = None,
         window: int = DEFAULT_WINDOW,
         vectors_per_message: int = DEFAULT_VECTORS_PER_MESSAGE,
@@ -169,7 +194,7 @@ class Client:
         ----------
         items : iterable of (V,) float or uint8, or of Inspection
             What to inspect. What it raises is raised here, after the answers to everything that came before.
-        context, n_neighbours
+        context, n_neighbours, evidence
             As in ``classify``.
         timeout_s : float or None
             Longest wait for an answer that is due, in seconds; None for the client's.
@@ -199,7 +224,7 @@ class Client:
             vectors_per_message=vectors_per_message,
             timeout_s=self.timeout_s if timeout_s is None else timeout_s,
         )
-        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours)
+        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence)
         stream = BlockingStream(self._stub(), header, items, settings, target=self.target)
         with self._lock:
             self._streams.add(stream)

@@ -12,6 +12,7 @@ import numpy as np
 
 from miwake.client.errors import InvalidQueryError
 from miwake.client.inspections import Inspection
+from miwake.client.wishes import pack_evidence, pack_filter, pack_options
 from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.client.filters import Filter
     from miwake.client.inspections import InspectionContext, Vector, Vectors
+    from miwake.client.options import Evidence, SearchOptions
 
 MAX_NEIGHBOURS = 2**32 - 1
 """What the field can hold; the server has a lower limit of its own."""
@@ -172,13 +175,14 @@ def classify_request(
     ids: Sequence[str] | None,
     context: InspectionContext | None,
     n_neighbours: int | None,
+    evidence: Evidence | None = None,
 ) -> inspection_service_pb2.ClassifyRequest:
     """Return the request for a batch of verdicts; errors as ``pack_batch``."""
     return inspection_service_pb2.ClassifyRequest(
         station=station,
         context=None if context is None else pack_context(context),
         vectors=pack_batch(vectors, ids),
-        options=inspection_service_pb2.AnswerOptions(n_neighbours=checked_n_neighbours(n_neighbours)),
+        options=pack_evidence(checked_n_neighbours(n_neighbours), evidence),
     )
 
 
@@ -189,18 +193,22 @@ def search_request(
     ids: Sequence[str] | None,
     context: InspectionContext | None,
     n_neighbours: int | None,
+    where: Filter | None = None,
+    options: SearchOptions | None = None,
 ) -> inspection_service_pb2.SearchNeighboursRequest:
-    """Return the request for the neighbours of a batch; errors as ``pack_batch``."""
+    """Return the request for the neighbours of a batch; errors as ``pack_batch`` and ``pack_filter``."""
     return inspection_service_pb2.SearchNeighboursRequest(
         station=station,
         context=None if context is None else pack_context(context),
         vectors=pack_batch(vectors, ids),
         n_neighbours=checked_n_neighbours(n_neighbours),
+        where=None if where is None else pack_filter(where),
+        options=None if options is None else pack_options(options),
     )
 
 
 def inspect_header(
-    *, station: str, context: InspectionContext | None, n_neighbours: int | None
+    *, station: str, context: InspectionContext | None, n_neighbours: int | None, evidence: Evidence | None = None
 ) -> inspection_service_pb2.InspectRequest:
     """Return a request of a stream without its vectors: what all its messages have in common.
 
@@ -212,7 +220,7 @@ def inspect_header(
     return inspection_service_pb2.InspectRequest(
         station=station,
         context=None if context is None else pack_context(context),
-        options=inspection_service_pb2.AnswerOptions(n_neighbours=checked_n_neighbours(n_neighbours)),
+        options=pack_evidence(checked_n_neighbours(n_neighbours), evidence),
     )
 
 
