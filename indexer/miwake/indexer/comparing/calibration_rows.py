@@ -71,7 +71,8 @@ def _records(batch: Snapshot, shape: tuple[int, int], pass_labels: tuple[int, ..
         groups=batch.groups,
         splits=batch.splits,
         times=batch.times,
-        source=f"the references of {station} at revision {batch.revision}",
+        source=f"those references of {station} at revision {batch.revision} that no embedder was fitted on "
+        "(builds were calibrated on them: held-out parts tell more)",
         heat_map_shape=shape,
         pass_labels=pass_labels,
     )

@@ -263,7 +263,7 @@ def _flips(
     for row, (one, other) in enumerate(zip(first, second, strict=True)):
         kind, truth = kind_of(one, other), int(records.labels[row])
         if kind:
-            effect = effect_of(truth in passing, one.label in passing, other.label in passing) if passing else ""
+            effect = effect_of(truth, one, other, passing) if passing else ""
             flips.append(
                 Flip(
                     row=row,

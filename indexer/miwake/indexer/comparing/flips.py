@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from miwake.indexer.answers import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PASS, REJECT, REVIEW, UNKNOWN = (one.name for one in Decision)
 
@@ -23,6 +27,9 @@ _WEIGHTS = {
     (UNKNOWN, REVIEW): 11,
 }
 """What passes from now on may be an escape; what is rejected from now on may be an overkill; the rest costs time."""
+
+ALARMS = frozenset({"new escape", "reject passed"})
+"""Effects that let a reject pass which was not let pass before."""
 
 _OTHER_LABEL, _OTHER_FAILURE_MODE = 12, 13
 
@@ -73,7 +80,9 @@ class Flip:
     kind : text
         Such as ``REJECT→PASS``; ``label`` where the decision stays, ``failure mode`` where the label stays too.
     effect : text
-        ``new escape``, ``escape mended``, ``new overkill``, ``overkill mended``, or empty; by the labels.
+        What becomes of inspection's two errors, counted from the labels: ``new escape``, ``escape mended``,
+        ``new overkill``, ``overkill mended``. Where the labels stay on their sides, what the decision does:
+        ``reject passed``, ``reject stopped``, ``pass rejected``, ``pass let through``. Else empty.
     first, second : Answer
     """
 
@@ -98,17 +107,22 @@ def kind_of(first: Answer, second: Answer) -> str:
 
 
 def weight_of(flip: Flip) -> tuple[bool, int, int]:
-    """Return what flips are sorted by: new escapes, what passes from now on, what is rejected from now on, the rest."""
+    """Return what flips are sorted by: rejects that pass from now on, all that passes, what is rejected, the rest."""
     order = _WEIGHTS.get((flip.first.decision, flip.second.decision), _OTHER_LABEL)
     if flip.kind == "failure mode":
         order = _OTHER_FAILURE_MODE
-    return flip.effect != "new escape", order, flip.row
+    return flip.effect not in ALARMS, order, flip.row
 
 
-def effect_of(true_is_pass: bool, first_passes: bool, second_passes: bool) -> str:
-    """Return what became of inspection's two errors, which are counted from the labels."""
-    if first_passes == second_passes:
-        return ""
-    if true_is_pass:
-        return "overkill mended" if second_passes else "new overkill"
-    return "new escape" if second_passes else "escape mended"
+def effect_of(truth: int, first: Answer, second: Answer, pass_labels: Collection[int]) -> str:
+    """Return what becomes of inspection's two errors; see ``Flip``."""
+    before, after = first.label in pass_labels, second.label in pass_labels
+    if truth in pass_labels:
+        if before != after:
+            return "overkill mended" if after else "new overkill"
+        stopped = [one.decision == REJECT for one in (first, second)]
+        return "" if stopped[0] == stopped[1] else ("pass rejected" if stopped[1] else "pass let through")
+    if before != after:
+        return "new escape" if after else "escape mended"
+    passed = [one.decision == PASS for one in (first, second)]
+    return "" if passed[0] == passed[1] else ("reject passed" if passed[1] else "reject stopped")

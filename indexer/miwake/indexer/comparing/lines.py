@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from miwake.indexer.comparing.flips import ALARMS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,18 +35,14 @@ def summary(comparison: Comparison) -> str:
     """Return in one sentence what would change."""
     flips = Counter(flip.effect for flip in comparison.flips if flip.effect)
     n_decided = sum("→" in flip.kind for flip in comparison.flips)
-    told = ", ".join(f"{count} {_plural(effect, count)}" for effect, count in flips.most_common())
+    told = ", ".join(
+        f"{effect} {count}" for effect, count in sorted(flips.items(), key=lambda one: one[0] not in ALARMS)
+    )
     return (
         f"{len(comparison.flips)} of {comparison.n_rows} verdicts change, {n_decided} of them the decision"
-        + (f": {told}" if told else "; no escape or overkill comes or goes")
+        + (f": {told}" if told else "; none of them makes or mends an error")
         + "."
     )
-
-
-def _plural(effect: str, count: int) -> str:
-    if count == 1:
-        return effect
-    return effect.replace("escape", "escapes").replace("overkill", "overkills")
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.answers import Decision
+from miwake.indexer.comparing.flips import ALARMS
 from miwake.indexer.comparing.lines import interval, percent, rate_text, summary
 from miwake.indexer.errors import DataError
 from miwake.indexer.pictures import data_uri, difference_png, heat_map_png
@@ -196,7 +197,7 @@ def _flip(
             ["the part minus nearest after", f"blue −{most:g}, orange {most:g}"],
         ),
     )
-    alarm = " alarm" if flip.effect == "new escape" else ""
+    alarm = " alarm" if flip.effect in ALARMS else ""
     truth = f"{flip.true_label} {flip.true_failure_mode}".strip()
     effect = f" — {flip.effect}" if flip.effect else ""
     return (
