@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from miwake.server.jobs import Fault, ItemFailure, Items, Job, Task
+from miwake.server.jobs import AS_USUAL, Fault, ItemFailure, Items, Job, Task, Wishes
 from support.index import N_VALUES, vector_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def make_job(
     first_sequence: int = 0,
     task: Task = Task.SEARCH,
     n_neighbours: int = 2,
+    wishes: Wishes = AS_USUAL,
 ) -> Job:
     """Return a job of vectors by their first value, NaN for one that is refused, and unreadable items among them."""
     n_items = len(firsts) + len(unreadable)
@@ -34,7 +35,7 @@ def make_job(
         failures=dict.fromkeys(unreadable, UNREADABLE),
         vectors=np.array([vector_of(first) for first in firsts], dtype=np.float32).reshape(-1, N_VALUES),
     )
-    return Job(index=index, task=task, n_neighbours=n_neighbours, items=items)
+    return Job(index=index, task=task, n_neighbours=n_neighbours, wishes=wishes, items=items)
 
 
 def answered_firsts(answered: Answered) -> list[float]:

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from miwake.indexer.answers import VerdictBatch
+from miwake.indexer.filters import LabelIn
+from miwake.indexer.search.options import SearchOptions
 from miwake.server.compute import answer
-from miwake.server.jobs import Answered, Fault
+from miwake.server.jobs import Answered, Fault, Task, Wishes
 from support.index import POISON, FakeIndex
 from support.jobs import answered_firsts
 from support.jobs import make_job as job
@@ -93,3 +96,21 @@ def test_a_refusal_says_what_was_expected_and_what_came() -> None:
     (answered,) = answer([job(FakeIndex(), 1.5)])
 
     assert answered.failures[0].message.startswith("values 0 … 1.5 leave the trained range 0 … 1")
+
+
+def test_the_index_is_asked_as_the_caller_wishes() -> None:
+    index = FakeIndex()
+    wishes = Wishes(where=LabelIn((1,)), options=SearchOptions(p_eta=1))
+
+    answer([job(index, 0.5, wishes=wishes)])
+
+    assert index.asked == [(LabelIn((1,)), SearchOptions(p_eta=1))]
+
+
+def test_anchors_that_nobody_wants_are_left_out() -> None:
+    (answered,) = answer([job(FakeIndex(), 0.5, task=Task.CLASSIFY, wishes=Wishes(omit_anchors=True))])
+
+    batch = answered.slices[0].results.batch
+    assert isinstance(batch, VerdictBatch)
+    assert batch.anchor_labels.shape == batch.anchor_distances.shape == (1, 0)
+    assert batch.labels.tolist() == [5]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
+from miwake.inspection.v1 import filter_pb2, inspection_service_pb2, search_options_pb2, vector_pb2
 from miwake.server.errors import RequestError
-from miwake.server.intake import Limits, search_jobs, verdict_jobs
+from miwake.server.intake import VALUES_TOGETHER, Limits, search_jobs, verdict_jobs
 from miwake.server.jobs import Task
-from support.index import FakeIndex, vector_of
+from support.index import N_VALUES, FakeIndex, vector_of
 
 LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=10, max_streams=1, stream_window=1)
 
@@ -56,3 +58,43 @@ def test_a_search_names_its_own_field() -> None:
 def test_too_many_vectors_in_a_message_are_refused() -> None:
     with pytest.raises(RequestError, match=r"^vectors: 11 in one message, expected at most 10$"):
         verdict_jobs(classify(11), FakeIndex(), LIMITS)
+
+
+def search(**wanted: Any) -> inspection_service_pb2.SearchNeighboursRequest:
+    return inspection_service_pb2.SearchNeighboursRequest(vectors=classify(8).vectors, **wanted)
+
+
+def test_few_vectors_go_together_where_each_meets_every_reference() -> None:
+    exhaustive = search(options=search_options_pb2.SearchOptions(exhaustive=True))
+    filtered = search(where=filter_pb2.Filter(labels=filter_pb2.FilterLabels(labels=[1])))
+    large = FakeIndex(n_references=VALUES_TOGETHER // (2 * N_VALUES))
+
+    assert [len(job.items) for job in search_jobs(exhaustive, large, LIMITS)] == [2, 2, 2, 2]
+    assert [len(job.items) for job in search_jobs(filtered, large, LIMITS)] == [2, 2, 2, 2]
+    assert [len(job.items) for job in search_jobs(exhaustive, FakeIndex(), LIMITS)] == [4, 4]
+    assert [len(job.items) for job in search_jobs(search(), large, LIMITS)] == [4, 4]
+
+
+def test_jobs_that_meet_every_reference_are_computed_apart() -> None:
+    first, second = search_jobs(search(options=search_options_pb2.SearchOptions(exhaustive=True)), FakeIndex(), LIMITS)
+
+    assert not first.goes_with(second)
+
+
+def test_jobs_of_one_wish_go_together_and_of_two_do_not() -> None:
+    index = FakeIndex()
+    (one, _), (same, _), (other, _) = (
+        search_jobs(search(options=search_options_pb2.SearchOptions(p_eta=p_eta)), index, LIMITS) for p_eta in (1, 1, 2)
+    )
+
+    assert one.goes_with(same)
+    assert not one.goes_with(other)
+
+
+def test_verdicts_without_neighbours_ask_the_index_for_none() -> None:
+    request = classify(1)
+    request.options.omit_neighbours = True
+
+    (job,) = verdict_jobs(request, FakeIndex(), LIMITS)
+
+    assert job.n_neighbours == 0
