@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from miwake.indexer.commands import building, comparing, exchange, references, showing, stations
+from miwake.indexer.commands import building, comparing, exchange, pruning, references, showing, stations, thresholds
 
 app = typer.Typer(help="Build and look after the index of a station.", no_args_is_help=True, add_completion=False)
 
@@ -17,7 +17,9 @@ for command in (
     showing.describe,
     showing.search,
     showing.check,
+    thresholds.thresholds,
     stations.rollback,
+    pruning.prune,
     stations.backup,
     exchange.export,
     comparing.diff,

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def built_lines(built: Built) -> Iterator[str]:
     """Yield what a build published."""
     added = f", {built.n_added} added" if built.n_added else ""
-    yield f"{built.station}: {built.generation}, {built.n_references} references at revision {built.revision}{added}"
+    reused = f", {built.n_reused} embeddings taken over" if built.n_reused else ""
+    references = f"{built.n_references} references at revision {built.revision}"
+    yield f"{built.station}: {built.generation}, {references}{added}{reused}"
     yield from calibration_lines(built.calibration)
 
 

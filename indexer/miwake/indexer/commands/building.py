@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,24 +11,34 @@ import typer
 
 from miwake.indexer.commands.options import (
     AddedRows,
+    Anchors,
+    AnchorsPerClass,
     AsJson,
     BuildRows,
     Candidates,
     Data,
+    IndexKind,
+    Keep,
+    MinRecall,
     NewStation,
     Rows,
     Station,
     Store,
     Voting,
 )
-from miwake.indexer.commands.working import print_json, read, report, station_path, training_rows, working
+from miwake.indexer.commands.threshold_options import request_of, with_threshold_options
+from miwake.indexer.commands.working import print_json, read, station_path, training_rows, working
 from miwake.indexer.sources.options import DATA_HELP, with_read_options
 from miwake.indexer.sources.settings import ReadSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from miwake.indexer.build import Built
+    from miwake.indexer.commands.progress import Shown
 
 
+@with_threshold_options
 @with_read_options
 def build(
     *,
@@ -41,27 +52,47 @@ def build(
     ] = 0.01,
     candidates: Candidates = 100,
     voting: Voting = 15,
+    anchors: Anchors = "class-mean",
+    anchors_per_class: AnchorsPerClass = 1,
+    index_kind: IndexKind = "auto",
+    min_recall: MinRecall = 0.99,
     as_json: AsJson = False,
     reading: ReadSettings,
+    asked: dict[str, Any],
 ) -> None:
-    """Create a station from DATA and an embedder, and publish its first generation."""
+    """Create a station from DATA and an embedder, and publish its first generation.
+
+    Where a promise cannot be shown, nothing is published.
+    """
     with working():
         from miwake.indexer import build as building  # noqa: PLC0415
 
-        settings = _settings(candidates, voting)
-        records = read(data, replace(reading, flatness=flatness))
-        built = building.build(
-            store,
-            station,
-            training_rows(records, rows, as_training_does=True),
-            embedder,
-            settings=settings,
-            flatness=flatness,
-            report=report,
+        settings = _settings(
+            n_candidates=candidates,
+            n_voting=voting,
+            anchors=anchors,
+            anchors_per_class=anchors_per_class,
+            index_kind=index_kind,
+            min_recall=min_recall,
         )
+        records = read(data, replace(reading, flatness=flatness))
+        taken = training_rows(records, rows, as_training_does=True)
+        with _shown() as shown:
+            built = building.build(
+                store,
+                station,
+                taken,
+                embedder,
+                settings=settings,
+                request=request_of(asked),
+                flatness=flatness,
+                report=shown.report,
+                advance=shown.advance,
+            )
         _show_built(built, as_json=as_json)
 
 
+@with_threshold_options
 @with_read_options
 def rebuild(
     *,
@@ -72,32 +103,69 @@ def rebuild(
     embedder: Annotated[Path | None, typer.Option(help="A new embedder; by default the current one.")] = None,
     candidates: Candidates = 100,
     voting: Voting = 15,
+    anchors: Anchors = "class-mean",
+    anchors_per_class: AnchorsPerClass = 1,
+    index_kind: IndexKind = "auto",
+    min_recall: MinRecall = 0.99,
+    keep: Keep = 5,
+    embed_all: Annotated[
+        bool, typer.Option("--embed-all", help="Embed what the current generation holds embedded already, too.")
+    ] = False,
     as_json: AsJson = False,
     reading: ReadSettings,
+    asked: dict[str, Any],
 ) -> None:
-    """Publish a generation of the latest references; a running server takes it over."""
+    """Publish a generation of the latest references; a running server takes it over.
+
+    What the served threshold set was promised is asked again. Where a promise of this command cannot be shown, nothing
+    is published; where an earlier one cannot be shown any more, that is told.
+    """
     with working():
         from miwake.indexer import build as building  # noqa: PLC0415
         from miwake.indexer.storage.station import StationFolder  # noqa: PLC0415
 
-        settings = _settings(candidates, voting)
-        built = building.rebuild(
-            StationFolder(station_path(store, station)),
-            records=None if add is None else training_rows(read(add, reading), rows, as_training_does=False),
-            embedder_folder=embedder,
-            settings=settings,
-            report=report,
+        settings = _settings(
+            n_candidates=candidates,
+            n_voting=voting,
+            anchors=anchors,
+            anchors_per_class=anchors_per_class,
+            index_kind=index_kind,
+            min_recall=min_recall,
         )
+        folder = StationFolder(station_path(store, station))
+        records = None if add is None else training_rows(read(add, reading), rows, as_training_does=False)
+        with _shown() as shown:
+            built = building.rebuild(
+                folder,
+                records=records,
+                embedder_folder=embedder,
+                settings=settings,
+                request=request_of(asked),
+                keep=keep,
+                reuse=not embed_all,
+                report=shown.report,
+                advance=shown.advance,
+            )
         _show_built(built, as_json=as_json)
 
 
-def _settings(candidates: int, voting: int) -> Any:  # a dataclass of a module that is imported late
+def _settings(**told: Any) -> Any:  # a dataclass of a module that is imported late
     from miwake.indexer.build import BuildSettings  # noqa: PLC0415
 
-    if voting > candidates:
-        message = f"{voting} voting references of {candidates} candidates"
-        raise typer.BadParameter(message)
-    return BuildSettings(n_candidates=candidates, n_voting=voting)
+    try:
+        return BuildSettings(**told)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@contextmanager
+def _shown() -> Iterator[Shown]:
+    from rich.console import Console  # noqa: PLC0415
+
+    from miwake.indexer.commands.progress import shown_on  # noqa: PLC0415
+
+    with shown_on(Console(stderr=True)) as shown:
+        yield shown
 
 
 def _show_built(built: Built, *, as_json: bool) -> None:

@@ -33,6 +33,23 @@ AddedRows = Annotated[
 ]
 Candidates = Annotated[int, typer.Option(min=1, max=10_000, help="References that FAISS proposes for re-ranking.")]
 Voting = Annotated[int, typer.Option(min=1, max=1_000, help="References that vote on a label.")]
+Anchors = Annotated[
+    Literal["class-mean", "mean-embedding"],
+    typer.Option(help="What stands for a class: its mean vector, embedded, or the mean of its embeddings."),
+]
+AnchorsPerClass = Annotated[
+    int, typer.Option(min=1, max=100, help="Anchors of a class at most; several divide it by k-means.")
+]
+IndexKind = Annotated[
+    Literal["auto", "flat", "ivf-flat", "hnsw", "ivf-pq"],
+    typer.Option(help="How FAISS finds candidates; auto: exactly where the references are few."),
+]
+MinRecall = Annotated[
+    float, typer.Option(min=0, max=1, help="Least agreement with exact search that may be published.")
+]
+Keep = Annotated[
+    int, typer.Option(min=1, help="Generations that are kept; the current one and the one before it always are.")
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(
