@@ -26,8 +26,8 @@ _CLASSES = {
 }
 """What FAISS calls each kind."""
 
-_limits = threading.Lock()
-"""FAISS keeps the limits of reading for the whole process, and they differ by file."""
+_limit = threading.Lock()
+"""FAISS has one limit of what it reads for the whole process, and it differs by file."""
 
 
 def load_index(folder: Path, card: SearchCard, embeddings: NDArray[np.float32]) -> ReferenceIndex:
@@ -69,10 +69,14 @@ def _read(path: Path) -> Any:  # FAISS has no types
     set_blas_threshold()
     # The tables that FAISS would compute for ivf-pq take 262 bytes a reference.
     flags = faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE
-    with _limits:
+    with _limit:
+        usual = faiss.get_deserialization_vector_byte_limit()
         try:
+            # Nothing in a file is larger than the file.
             faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
             return faiss.read_index(str(path), flags)
         except (OSError, RuntimeError) as error:
             message = f"{path}: FAISS cannot read it: {error}"
             raise ArtifactCorruptError(message) from error
+        finally:
+            faiss.set_deserialization_vector_byte_limit(usual)
