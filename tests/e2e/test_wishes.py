@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -45,8 +46,8 @@ def client(server: ServerProcess) -> Iterator[Client]:
         yield one
 
 
-def found_by(client: Client, query: np.ndarray, **wanted: object) -> Neighbours:
-    found = client.search_neighbours([query], **wanted)[0].neighbours  # type: ignore[arg-type] - a test's freedom
+def found_by(client: Client, query: np.ndarray, **wanted: Any) -> Neighbours:
+    found = client.search_neighbours([query], **wanted)[0].neighbours
     assert found is not None
     return found
 

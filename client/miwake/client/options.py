@@ -89,7 +89,7 @@ class Evidence:
     Attributes
     ----------
     neighbours : bool
-        Whether the neighbours come; without them an answer is a fifth of its size.
+        Whether the neighbours come, which are most of an answer's bytes.
     anchors : bool
         Whether the distances to the class anchors come.
     search : SearchOptions or None
