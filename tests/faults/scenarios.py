@@ -130,6 +130,24 @@ def perform(scenario: str, root: Path, seed: int, acknowledge: Acknowledge) -> N
         acknowledge(str(number))
 
 
+def perform_one(verb: str, root: Path, seed: int, acknowledge: Acknowledge) -> None:
+    """Do one step: ``change``, ``rebuild``, or ``rollback`` and the name of a generation."""
+    draw_step(verb, {LINE: look_at(root / LINE)}, seed).do(root)
+    acknowledge(verb)
+
+
+def draw_step(verb: str, world: World, seed: int) -> Step:
+    """Return the step that a verb stands for; of generations it knows no more than their names."""
+    name, _, generation = verb.partition(" ")
+    match name:
+        case "change":
+            return draw_changes(world, seed, 1)[0]
+        case "rebuild":
+            return Rebuild("")
+        case _:
+            return RollBack(generation, 0, {})
+
+
 def caller_ids(caller: int) -> list[str]:
     """Return the ids that a caller of the group commit changes."""
     return [f"caller {caller} {number}" for number in range(CHANGES_A_CALLER)]

@@ -75,6 +75,7 @@ class Zygote:
     def close(self) -> None:
         """End the process."""
         self._connection.close()
+        self._process.kill()
         self._process.wait()
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from miwake.indexer.errors import ReferenceConflictError, StoreError
 from miwake.indexer.storage.store import ReferenceStore
 from support.references import SCHEMA, make_records, vectors_of
+
+N_EXAMPLES = int(os.environ.get("MIWAKE_MODEL_EXAMPLES", "30"))
+"""Runs of the machine; ``make faults`` asks for more."""
 
 IDS = [f"id {number}" for number in range(6)]
 SEEDS = st.integers(0, 3)
@@ -116,5 +120,5 @@ class StoreModel(RuleBasedStateMachine):
             assert found.vectors.tobytes() == vectors_of([one.seed for one in state.values()]).tobytes()
 
 
-StoreModel.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+StoreModel.TestCase.settings = settings(max_examples=N_EXAMPLES, stateful_step_count=20, deadline=None)
 TestStoreModel = StoreModel.TestCase
