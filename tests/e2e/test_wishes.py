@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 from miwake.client import (
