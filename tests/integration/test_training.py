@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from miwake.indexer.embedder import MODEL_FILE, Embedder
 from miwake.indexer.records import Records
 from miwake.indexer.sources.parquet_writer import write_parquet
 from miwake.indexer.sources.reader import read_records
 from miwake.indexer.sources.settings import ReadSettings
+from miwake.indexer.splits import held_out_split
 from miwake.indexer.storage.files import sha256_of
+from miwake.training.checkpoints import CHECKPOINT_FILE, Checkpoints
+from miwake.training.division import TrainingRows, divide
 from miwake.training.errors import FittedRowsError
 from miwake.training.evaluate import EmbedderEvaluation, evaluate_all, evaluate_held_out
-from miwake.training.presets import preset
-from miwake.training.run import train
+from miwake.training.fit import fit
+from miwake.training.networks import Embedder as FittedEmbedder
+from miwake.training.networks import build
+from miwake.training.presets import PRESETS, Preset, preset
+from miwake.training.retrieval import anchor_labels, retrieval_score
+from miwake.training.run import Keeping, train
+from miwake.training.run_log import LOG_FILE
+from miwake.training.validation import embed
 from support.data import shared_data
 
 READING = ReadSettings()
@@ -66,6 +80,87 @@ def test_the_classic_recipe_learns_real_boards(boards: Path, tmp_path: Path) -> 
         fitted(boards, tmp_path, "smnrt17", "steps=300"), read_records(boards)
     )
     assert found.nearest_references.balanced_accuracy > 1 / 7 + 0.15
+
+
+FEW_STEPS = {
+    "best": ("steps=120", "batch_size=64", "averaging=0"),
+    "metric-learning": ("steps=120", "batch_size=64", "averaging=0"),
+    "smnrt17": ("steps=100", "lr=3e-4"),
+    "smnrt11-random": ("steps=100", "lr=3e-4"),
+    "smnrt11-mean": ("steps=100", "lr=3e-4"),
+    "smnrt12": ("steps=100", "lr=3e-4"),
+    "smnrt12-published": ("steps=100", "lr=3e-4", "keep=last"),
+    "soart3": ("steps=100",),
+}
+"""What lets each preset show in seconds that it learns; its own budget is many times longer."""
+
+
+@pytest.fixture(scope="module")
+def board_rows(boards: Path) -> tuple[TrainingRows, Records]:
+    records = read_records(boards)
+    return divide(records), held_out_split(records)[1]
+
+
+def held_out_score(embedder: FittedEmbedder, rows: tuple[TrainingRows, Records]) -> float:
+    references, queries = rows[0].fit, rows[1]
+    known, asked = (embed(embedder, one.vectors) for one in (references, queries))
+    return retrieval_score(asked, queries.labels, known, references.labels).value
+
+
+def untrained(rows: TrainingRows, chosen: Preset) -> FittedEmbedder:
+    torch.manual_seed(0)
+    return FittedEmbedder(build(rows.fit.heat_map_shape, chosen.settings.network), rows.value_range).eval()
+
+
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"smnrt12-published"}))
+def test_every_preset_learns_real_boards(board_rows: tuple[TrainingRows, Records], name: str) -> None:
+    chosen = preset(name, [ONE_THREAD, *FEW_STEPS[name]])
+    before = held_out_score(untrained(board_rows[0], chosen), board_rows)
+    assert held_out_score(fit(board_rows[0], chosen.settings).embedder, board_rows) > before + 0.04
+
+
+def test_the_published_sign_drives_parts_away_from_the_mean_of_their_class(
+    board_rows: tuple[TrainingRows, Records],
+) -> None:
+    rows, queries = board_rows
+    labels = np.unique(rows.fit.labels)
+    means = np.stack([rows.fit.vectors[rows.fit.labels == label].mean(axis=0) for label in labels])
+
+    def right(embedder: FittedEmbedder) -> float:
+        nearest = anchor_labels(embed(embedder, queries.vectors), embed(embedder, means), labels)
+        return float(np.mean(nearest == queries.labels))
+
+    published, corrected = (preset(name, [ONE_THREAD, *FEW_STEPS[name]]) for name in ("smnrt12-published", "smnrt12"))
+    before = right(untrained(rows, published))
+    assert right(fit(rows, published.settings).embedder) < before - 0.1
+    assert right(fit(rows, corrected.settings).embedder) > before + 0.1
+
+
+def test_a_run_that_was_killed_goes_on_to_the_model_file_of_an_unbroken_one(tmp_path: Path) -> None:
+    source, out = "synthetic:parts=60", tmp_path / "resumed"
+    overrides = [ONE_THREAD, "steps=400", "widths=8,16", "batch_size=32"]
+    command = [sys.executable, "-c", "from miwake.training.cli import app; app()", "fit", source, "--out", str(out)]
+    options = [part for one in overrides for part in ("--set", one)]
+    command += [*options, "--checkpoint-every", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:  # noqa: S603 - our own command
+        assert run.stderr is not None
+        told = iter(run.stderr)
+        while not next(told).startswith("step 120/"):
+            pass
+        run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    assert not out.exists()
+    kept_at = Checkpoints(tmp_path / "resumed.run").step()
+    assert 80 <= kept_at < 400
+
+    chosen = preset("best", overrides)
+    resumed = train(source, out, chosen, reading=READING, keeping=Keeping(folder=tmp_path / "resumed.run", resume=True))
+    unbroken = train(source, tmp_path / "unbroken", chosen, reading=READING)
+
+    assert resumed.sha256 == unbroken.sha256
+    assert not (tmp_path / "resumed.run" / CHECKPOINT_FILE).exists()
+    lines = [json.loads(line) for line in (tmp_path / "resumed.run" / LOG_FILE).read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(20, 401, 20))
 
 
 def test_what_was_trained_on_is_refused_for_evaluation(boards: Path, tmp_path: Path) -> None:

@@ -87,6 +87,13 @@ def test_a_run_without_gain_stops_early_at_its_best(rows: TrainingRows) -> None:
     assert fitted.n_steps == 1000
 
 
+def test_the_end_of_a_run_is_kept_where_that_is_wanted(rows: TrainingRows) -> None:
+    # a learning rate that ruins the network: its best weights are those of an early step
+    ruinous = [*TINY, "lr=30", "loss=combined", "sign=published", "optimiser=sgd"]
+    assert fit(rows, preset("smnrt17", ruinous).settings).step < 30
+    assert fit(rows, preset("smnrt17", [*ruinous, "keep=last"]).settings).step == 30
+
+
 def test_schedule_free_hands_over_the_weights_that_it_measured(rows: TrainingRows) -> None:
     free = ("optimiser=schedule-free", "schedule=constant", "averaging=0", "steps=100", "lr=0.01")
     fitted = fit(rows, preset("best", [*TINY, *free]).settings)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from miwake.training.networks import Embedder, TwoChannelMap, build
+from miwake.training.networks import Embedder, TwoChannelMap, build, settle_batch_statistics
 from miwake.training.presets import preset
 
 
@@ -43,3 +43,13 @@ def test_the_second_channel_ignores_gain_and_offset_and_the_first_does_not() -> 
 def test_a_flat_map_stays_finite() -> None:
     network = build((12, 13), preset("best").settings.network).eval()
     assert torch.isfinite(network(torch.full((1, 156), 0.5))).all()
+
+
+def test_settled_batch_statistics_are_those_of_the_rows() -> None:
+    body = torch.nn.Sequential(torch.nn.Unflatten(1, (3, 2, 2)), torch.nn.BatchNorm2d(3))
+    vectors = 5 + 2 * torch.randn(256, 12)
+    settle_batch_statistics(body, vectors, torch.device("cpu"))
+    norm = body[1]
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    assert norm.momentum == 0.1
+    torch.testing.assert_close(norm.running_mean, vectors.view(256, 3, 4).mean(dim=(0, 2)))

@@ -49,6 +49,9 @@ def fit(
     run_folder: Annotated[
         Path | None, typer.Option(help="Where the run keeps its log and checkpoint; by default OUT.run.")
     ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints: what an interruption may cost.")
+    ] = 20.0,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
     *,
     reading: ReadSettings,
@@ -62,7 +65,7 @@ def fit(
         given = [*(overrides or ()), *(() if steps is None else (f"steps={steps}",))]
         chosen = presets.preset(preset, given)
         folder = out.with_name(f"{out.name}.run") if run_folder is None else run_folder
-        keeping = run.Keeping(folder=folder, resume=resume, tensorboard=tensorboard)
+        keeping = run.Keeping(folder=folder, resume=resume, tensorboard=tensorboard, every_s=checkpoint_every)
         console = Console(stderr=True, soft_wrap=True)
         with shown_on(console) as report:
             card = run.train(data, out, chosen, reading=reading, seed=seed, keeping=keeping, report=report, warn=_warn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miwake.indexer.anchors import class_mean_anchors
+from miwake.indexer.anchor_fitting import Members, fit_anchors
 from miwake.indexer.errors import DataError, EmbedderError
 from miwake.indexer.evaluation import Evaluation, evaluate
 from miwake.indexer.splits import held_out_split
@@ -93,7 +93,8 @@ def _evaluate(embedder: Embedder, queries: Records, references: Records) -> Embe
         reference_parts=own_parts if is_same else references.parts,
         n_voting=N_VOTING,
     )
-    anchors = class_mean_anchors(references.vectors, references.labels, embedder)
+    members = Members(references.vectors, reference_embeddings, references.labels)
+    anchors, _ = fit_anchors(members, embedder, held_out=np.zeros(len(references), dtype=np.bool_))
     nearest = anchor_labels(query_embeddings, anchors.embeddings, anchors.labels)
     return EmbedderEvaluation(
         source=queries.source,

@@ -153,14 +153,16 @@ class _Run:
         self.step = 0
         self.losses: list[float] = []
         self.n_without_gain = 0
+        self.best_value = 0.0
         self.seconds_before = 0.0
         self.started = time.monotonic()
         self.kept: Fitted | None = None
 
     def best(self, report: Callable[[Standing], None], checkpoints: Checkpoints | None) -> Fitted:
-        """Take all steps and return the best checkpoint, of equals the last."""
+        """Take all steps and return the checkpoint that the settings keep: the best, of equals the last, or the end."""
         if self.kept is None:
             self.kept = self._measured()
+            self.best_value = _value(self.kept)
         while self.step < self.n_steps and not self._is_hopeless():
             self._advance()
             is_validation = self.step in self.validate_at
@@ -182,7 +184,8 @@ class _Run:
         restore_random_states(state["random"])
         self.mirrors = tuple(Mirror(name) for name in state["mirrors"])
         self.step, self.losses = state["step"], state["losses"]
-        self.n_without_gain, self.seconds_before = state["n_without_gain"], state["seconds"]
+        self.n_without_gain, self.best_value = state["n_without_gain"], state["best_value"]
+        self.seconds_before = state["seconds"]
         self.kept = self._kept_of(state["kept"])
 
     def _state(self) -> dict[str, Any]:
@@ -198,6 +201,7 @@ class _Run:
             "step": self.step,
             "losses": self.losses,
             "n_without_gain": self.n_without_gain,
+            "best_value": self.best_value,
             "seconds": self._seconds(),
             "kept": {
                 "body": kept.embedder.body.state_dict(),
@@ -238,11 +242,12 @@ class _Run:
         candidate = self._measured()
         report(self._standing(candidate))
         self.losses.clear()
-        assert self.kept is not None  # noqa: S101 - set before the first step
-        self.n_without_gain = 0 if _value(candidate) > _value(self.kept) else self.n_without_gain + 1
+        self.n_without_gain = 0 if _value(candidate) > self.best_value else self.n_without_gain + 1
+        self.best_value = max(self.best_value, _value(candidate))
         if candidate.score is not None:
             self.schedule.validated(candidate.score.value)
-        self.kept = max(self.kept, candidate, key=lambda one: (_value(one), one.step))
+        if self.settings.optimiser.keep == "last" or _value(candidate) == self.best_value:
+            self.kept = candidate
 
     def _is_hopeless(self) -> bool:
         patience = self.settings.optimiser.early_stop

@@ -166,6 +166,8 @@ class OptimiserSettings:
         The budget in steps: so many passes over the fit rows, but within the two bounds.
     steps : int or None
         The budget itself, where it is given.
+    keep : text
+        ``best``: the weights that scored best on the calibration parts, the untrained ones among them; ``last``.
     early_stop : int or None
         The run ends after so many validations without a better score; None takes every step of the budget.
     """
@@ -184,6 +186,7 @@ class OptimiserSettings:
     least_steps: Count
     most_steps: Count
     steps: Count | None = None
+    keep: Literal["best", "last"] = "best"
     early_stop: Count | None = None
 
     def __post_init__(self) -> None:
