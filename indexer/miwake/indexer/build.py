@@ -17,7 +17,7 @@ from miwake.indexer.opening import open_index
 from miwake.indexer.reuse import KnownEmbeddings
 from miwake.indexer.scale import FLATNESS
 from miwake.indexer.search.card import MIN_RECALL, KindOrAuto
-from miwake.indexer.storage.generation import Contents, current_manifest, open_generation, publish
+from miwake.indexer.storage.generation import Contents, build_generation, current_manifest, open_generation, publish
 from miwake.indexer.storage.installed_embedder import install_embedder
 from miwake.indexer.storage.retention import KEEP, prune
 from miwake.indexer.storage.schema import StationSchema
@@ -55,6 +55,8 @@ class BuildSettings:
         The least agreement with exact search that may be published.
     seed : int
         Of the rows and pairs that calibration draws, and of k-means.
+    stage : bool
+        Whether the generation is built and checked without being made current; ``switching.switch_to`` does so later.
     """
 
     n_candidates: int = 100
@@ -64,6 +66,7 @@ class BuildSettings:
     index_kind: KindOrAuto = "auto"
     min_recall: float = MIN_RECALL
     seed: int = 0
+    stage: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_voting <= self.n_candidates:
@@ -240,13 +243,18 @@ def rebuild(
             )
 
         def check(generation: str) -> None:
-            with steps.timed("open", f"opening {generation} as a server would, and publishing it"):
+            fate = "" if settings.stage else ", and publishing it"
+            with steps.timed("open", f"opening {generation} as a server would{fate}"):
                 if asked:
                     store_set_of_build(folder, generation, *asked[0], actor=getpass.getuser())
                 open_index(folder.path, generation)
 
-        manifest = publish(folder, write, check=check)
-        _prune(folder, keep, report)
+        if settings.stage:
+            manifest = build_generation(folder, write)
+            check(manifest.generation)
+        else:
+            manifest = publish(folder, write, check=check)
+            _prune(folder, keep, report)
     return Built(
         station=folder.name,
         generation=manifest.generation,

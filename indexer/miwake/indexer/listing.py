@@ -115,7 +115,7 @@ def _listed(station: StationFolder, generation: str, current: str) -> ListedGene
             size_bytes=size_bytes,
             problem=str(error),
         )
-    state = STAGED if manifest.settings.get(STAGED) else KEPT
+    state = STAGED if manifest.settings.get("stage") else KEPT
     return ListedGeneration(
         generation=generation,
         state=CURRENT if generation == current else state,

@@ -15,7 +15,7 @@ from miwake.indexer.index import InspectionIndex
 from miwake.indexer.search.card import read_card
 from miwake.indexer.search.loading import load_index
 from miwake.indexer.storage.files import read_json, sha256_of
-from miwake.indexer.storage.generation import MANIFEST_FILE, activate, open_generation
+from miwake.indexer.storage.generation import MANIFEST_FILE, activate, current_manifest, open_generation
 from miwake.indexer.storage.reference_files import ReferenceFiles, map_array
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
@@ -137,6 +137,10 @@ def roll_back(station_folder: Path, generation: str | None = None) -> Inspection
 def _generation_before(station: StationFolder) -> str:
     stored = station.generations()
     current = station.current().generation
+    # The one that it took the place of; the number before may be one that was staged and never served.
+    manifest = current_manifest(station)
+    if manifest is not None and manifest.parent in stored:
+        return str(manifest.parent)
     earlier = stored[: stored.index(current)] if current in stored else stored
     if not earlier:
         message = f"{station.path}: no generation before {current}"

@@ -31,6 +31,7 @@ _WEIGHTS = {
 ALARMS = frozenset({"new escape", "reject passed"})
 """Effects that let a reject pass which was not let pass before."""
 
+_LAST_DANGEROUS = 3
 _OTHER_LABEL, _OTHER_FAILURE_MODE = 12, 13
 
 
@@ -106,12 +107,13 @@ def kind_of(first: Answer, second: Answer) -> str:
     return "" if first.failure_mode == second.failure_mode else "failure mode"
 
 
-def weight_of(flip: Flip) -> tuple[bool, int, int]:
+def weight_of(flip: Flip) -> tuple[bool, bool, int, int]:
     """Return what flips are sorted by: rejects that pass from now on, all that passes, what is rejected, the rest."""
     order = _WEIGHTS.get((flip.first.decision, flip.second.decision), _OTHER_LABEL)
     if flip.kind == "failure mode":
         order = _OTHER_FAILURE_MODE
-    return flip.effect not in ALARMS, order, flip.row
+    is_harmless = order > _LAST_DANGEROUS and flip.effect not in ("new overkill", "pass rejected")
+    return flip.effect not in ALARMS, is_harmless, order, flip.row
 
 
 def effect_of(truth: int, first: Answer, second: Answer, pass_labels: Collection[int]) -> str:
