@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
 from miwake.server.batcher import Batcher
+from miwake.server.edge import SERVICE, Edge
 from miwake.server.engine import Engine
 from miwake.server.intake import Limits
-from miwake.server.lifecycle import SERVICE, Edge
 from miwake.server.settings import Settings
 from miwake.server.stations import Stations
 from support.index import POISON, FakeIndex, FakeStore, vector_of

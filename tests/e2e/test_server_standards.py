@@ -46,6 +46,7 @@ def test_reflection_lists_the_services(server: ServerProcess) -> None:
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
+        "miwake.inspection.v1.IndexService",
         SERVICE,
         "miwake.inspection.v1.ReferenceService",
     ]

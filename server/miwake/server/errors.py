@@ -8,6 +8,8 @@
     ├── RequestError (ValueError)        a whole request is refused
     ├── UnknownStationError (LookupError) no station of that name is served
     ├── UnknownGenerationError (LookupError) the station answers with another generation
+    ├── UnknownOperationError (LookupError) there is no rebuild of that name
+    ├── BusyStationError                 a rebuild of the station is under way
     ├── IndexNotLoadedError              the stations are still being loaded
     ├── StoppingError                    the server is stopping and takes nothing new
     ├── OverloadedError                  a bound is reached: later, perhaps
@@ -55,6 +57,23 @@ class UnknownGenerationError(ServerError, LookupError):
         self.generation = generation
         self.station = station
         self.served = served
+
+
+class UnknownOperationError(ServerError, LookupError):
+    """There is no rebuild of that name, or it has been over for long."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no operation {name!r} here")
+        self.name = name
+
+
+class BusyStationError(ServerError):
+    """A rebuild of the station is under way."""
+
+    def __init__(self, station: str, *, operation: str) -> None:
+        super().__init__(f"station {station!r} is being rebuilt already, by operation {operation!r}")
+        self.station = station
+        self.operation = operation
 
 
 class IndexNotLoadedError(ServerError):

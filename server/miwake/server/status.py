@@ -23,12 +23,14 @@ from miwake.indexer.errors import (
     StoreError,
 )
 from miwake.server.errors import (
+    BusyStationError,
     DeadlineError,
     IndexNotLoadedError,
     OverloadedError,
     RequestError,
     StoppingError,
     UnknownGenerationError,
+    UnknownOperationError,
     UnknownStationError,
 )
 
@@ -58,6 +60,8 @@ STATUSES: Mapping[type[Exception], Mapped] = {
     UnknownStationError: Mapped(grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     StationNotFoundError: Mapped(grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     UnknownGenerationError: Mapped(grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
+    UnknownOperationError: Mapped(grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
+    BusyStationError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "REBUILD_UNDER_WAY"),
     IndexNotLoadedError: Mapped(grpc.StatusCode.UNAVAILABLE, "INDEX_NOT_LOADED"),
     StoppingError: Mapped(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING"),
     OverloadedError: Mapped(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
@@ -110,6 +114,8 @@ def _metadata(error: Exception) -> Mapping[str, str]:
         return {"station": error.station, "served": ",".join(error.served)}
     if isinstance(error, UnknownGenerationError):
         return {"station": error.station, "generation": error.generation, "served": error.served}
+    if isinstance(error, BusyStationError):
+        return {"station": error.station, "operation": error.operation}
     if isinstance(error, ReferenceNotFoundError):
         return {"station": error.station, "id": error.reference_id}
     if isinstance(error, OverloadedError):

@@ -17,12 +17,14 @@ from miwake.indexer.errors import (
     StoreError,
 )
 from miwake.server.errors import (
+    BusyStationError,
     DeadlineError,
     IndexNotLoadedError,
     OverloadedError,
     RequestError,
     StoppingError,
     UnknownGenerationError,
+    UnknownOperationError,
     UnknownStationError,
 )
 from miwake.server.status import STATUSES, status_of
@@ -47,6 +49,12 @@ CASES = [
         "OVERLOADED",
     ),
     (DeadlineError(), grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+    (UnknownOperationError("rebuild-1"), grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
+    (
+        BusyStationError("a", operation="rebuild-1"),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "REBUILD_UNDER_WAY",
+    ),
     (DataError("x"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REFERENCE"),
     (ReferenceNotFoundError("r1", station="a"), grpc.StatusCode.NOT_FOUND, "REFERENCE_NOT_FOUND"),
     (ReferenceConflictError("x"), grpc.StatusCode.ALREADY_EXISTS, "REFERENCE_CONFLICT"),

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from miwake.server.edge import loopback
 from miwake.server.errors import AddressError
-from miwake.server.lifecycle import loopback
 
 
 @pytest.mark.parametrize(
