@@ -117,7 +117,7 @@ class Edge:
         log.info("serving", address=self.address)
 
     def drain(self, timeout_s: float) -> None:
-        """Let health say NOT_SERVING, end rebuilds, tell the streams, and wait until all that is accepted is answered."""
+        """Let health say NOT_SERVING, end rebuilds, tell the streams, and wait until everything is answered."""
         self.health.enter_graceful_shutdown()
         log.info("draining", timeout_s=timeout_s)
         self.rebuilds.close()
