@@ -6,11 +6,18 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from miwake.indexer.errors import CalibrationError
+from miwake.indexer.newcomers import Newcomer, newcomers
 from miwake.indexer.opening import open_index
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.thresholding import SetDescription, describe_set
+from miwake.indexer.verdict.scores import read_scores
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from miwake.indexer.embedder import EmbedderCard
@@ -30,6 +37,8 @@ class ClassDescription:
     n_references, n_parts : int
         Rows without a part count as a part each.
     failure_modes : mapping of failure mode to its number of references
+    n_calibration_parts : int or None
+        Parts that calibrated it: with none, no promise covers it. None where no scores were kept.
     """
 
     label: int
@@ -37,6 +46,7 @@ class ClassDescription:
     n_references: int
     n_parts: int
     failure_modes: dict[str, int]
+    n_calibration_parts: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +90,11 @@ class StationDescription:
     calibration : Calibration
     health : HealthDescription or None
         None where the embedder has not learnt what is ordinary for an input.
+    threshold_set : SetDescription or None
+        The set that is served, or was last, with the generation: what is promised beside what was realised. None where
+        the generation was built before calibration scores were kept.
+    newcomers : tuple of Newcomer
+        Classes of the latest references that calibration has not seen.
     generations : tuple of text
         All that are stored, oldest first.
     """
@@ -99,6 +114,8 @@ class StationDescription:
     calibration: Calibration
     health: HealthDescription | None
     generations: tuple[str, ...]
+    threshold_set: SetDescription | None
+    newcomers: tuple[Newcomer, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -131,11 +148,29 @@ def describe(station_folder: Path, generation: str | None = None) -> StationDesc
         heat_map_shape=index.heat_map_shape,
         value_range=card.value_range,
         pass_labels=index.pass_labels,
-        classes=_classes(index),
+        classes=_classes(index, _calibration_parts(station, index.generation)),
         calibration=index.calibration,
         health=_health(card),
         generations=tuple(station.generations()),
+        threshold_set=_threshold_set(station_folder, index.generation),
+        newcomers=newcomers(station_folder) if index.generation == current.generation else (),
     )
+
+
+def _threshold_set(station_folder: Path, generation: str) -> SetDescription | None:
+    try:
+        return describe_set(station_folder, generation)
+    except CalibrationError:
+        return None
+
+
+def _calibration_parts(station: StationFolder, generation: str) -> Mapping[int, int] | None:
+    """Return how many calibration parts bear each label; None where no scores were kept."""
+    scores = read_scores(station.generation_path(generation))
+    if scores is None:
+        return None
+    pairs = np.unique(np.stack([scores.truth, scores.parts]), axis=1)
+    return Counter(pairs[0].tolist())
 
 
 def _health(card: EmbedderCard) -> HealthDescription | None:
@@ -147,7 +182,7 @@ def _health(card: EmbedderCard) -> HealthDescription | None:
     )
 
 
-def _classes(index: InspectionIndex) -> tuple[ClassDescription, ...]:
+def _classes(index: InspectionIndex, calibration_parts: Mapping[int, int] | None) -> tuple[ClassDescription, ...]:
     references = index.contents.references
     mode_codes, modes = references.codes("failure_mode")
     part_codes, parts = references.codes("part")
@@ -163,6 +198,7 @@ def _classes(index: InspectionIndex) -> tuple[ClassDescription, ...]:
                 n_references=int(rows.sum()),
                 n_parts=len({part for part in own_parts if part}) + sum(not part for part in own_parts),
                 failure_modes=dict(counted.most_common()),
+                n_calibration_parts=None if calibration_parts is None else calibration_parts.get(label, 0),
             )
         )
     return tuple(described)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from miwake.indexer.threshold_tables import chosen_lines, threshold_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +25,10 @@ def built_lines(built: Built) -> Iterator[str]:
     references = f"{built.n_references} references at revision {built.revision}"
     yield f"{built.station}: {built.generation}, {references}{added}{reused}"
     yield from calibration_lines(built.calibration)
+    if built.thresholds is not None:
+        thresholds = built.thresholds.thresholds
+        yield f"served with {thresholds.name}: {threshold_text(thresholds)}"
+        yield from chosen_lines(None, built.thresholds)
 
 
 def calibration_lines(calibration: Calibration) -> Iterator[str]:
@@ -44,11 +50,7 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
         + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in evidence.rerank_accuracy.items())
         + f"; without it {evidence.methods['vote'].accuracy:.4f}"
     )
-    yield (
-        f"thresholds {thresholds.name!r}: PASS up to a reject probability of {thresholds.pass_at_most:g}, "
-        f"REJECT from {thresholds.reject_at_least:g}, UNKNOWN beyond a distance of {thresholds.novelty_at_most:.4g} "
-        f"({thresholds.novelty_false_alarms:.1%} of the calibration rows)"
-    )
+    yield f"thresholds {thresholds.name!r}: {threshold_text(thresholds)}"
 
 
 def _rates(measured: Measured) -> str:
@@ -75,6 +77,10 @@ def description_lines(described: StationDescription) -> Iterator[str]:
         f"pass labels {list(described.pass_labels)}"
     )
     yield from calibration_lines(described.calibration)
+    if described.threshold_set is not None:
+        yield from chosen_lines(described.threshold_set.request, described.threshold_set.chosen)
+    for newcomer in described.newcomers:
+        yield newcomer.text()
     yield _health_line(described.health, described.calibration.thresholds.health_at_most)
 
 
@@ -90,11 +96,16 @@ def _health_line(health: HealthDescription | None, at_most: float | None) -> str
 
 def class_table(described: StationDescription) -> Table:
     """Return a row for each class."""
-    table = Table("label", "", "failure modes", "references", "parts")
+    table = Table("label", "", "failure modes", "references", "parts", "calibration parts")
     for one in described.classes:
         modes = ", ".join(f"{mode or '(none)'} {count}" for mode, count in one.failure_modes.items())
         table.add_row(
-            str(one.label), "pass" if one.is_pass else "reject", modes, str(one.n_references), str(one.n_parts)
+            str(one.label),
+            "pass" if one.is_pass else "reject",
+            modes,
+            str(one.n_references),
+            str(one.n_parts),
+            "not kept" if one.n_calibration_parts is None else str(one.n_calibration_parts or "none: no promise"),
         )
     return table
 

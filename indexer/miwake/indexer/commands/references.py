@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miwake.indexer.commands.options import AddedRows, AsJson, Data, Ids, Rows, Station, Store
-from miwake.indexer.commands.working import actor, print_json, read, station_path, training_rows, working
+from miwake.indexer.commands.working import actor, print_json, read, report, station_path, training_rows, working
 from miwake.indexer.sources.options import with_read_options
 from miwake.indexer.sources.settings import ReadSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from miwake.indexer.newcomers import Newcomer
     from miwake.indexer.storage.changes import Change
 
 
@@ -35,8 +38,32 @@ def add(
         from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
 
         records = training_rows(read(data, reading), rows, as_training_does=False)
-        with ReferenceStore.open(station_path(store, station)) as references:
-            _show_change(references.add(records.named(label, failure_mode), actor=actor()), as_json=as_json)
+        folder = station_path(store, station)
+        records = records.named(label, failure_mode)
+        with ReferenceStore.open(folder) as references:
+            change = references.add(records, actor=actor())
+        _show_added(change, _new_among(folder, set(records.labels.tolist())), as_json=as_json)
+
+
+def _new_among(folder: Path, labels: set[int]) -> list[Newcomer]:
+    """Return those of the labels that calibration has not seen; what was added stands, whatever cannot be told."""
+    from miwake.indexer.errors import IndexerError  # noqa: PLC0415
+    from miwake.indexer.newcomers import newcomers  # noqa: PLC0415
+
+    try:
+        return [one for one in newcomers(folder) if one.label in labels]
+    except IndexerError as error:
+        report(f"warning: what calibration knows cannot be told: {error}")
+        return []
+
+
+def _show_added(change: Change, new: list[Newcomer], *, as_json: bool) -> None:
+    if as_json:
+        print_json({**asdict(change), "not_calibrated": [asdict(one) for one in new]})
+        return
+    _show_change(change, as_json=False)
+    for one in new:
+        print(one.text())
 
 
 def relabel(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.verdict.costs import CostMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GROUPS = (
     ("max_escape", "max_escape_of", "per_class", "pass_at_most"),
@@ -108,3 +112,42 @@ def _check(value: float | None, what: str, *, low: float, high: float, includes_
     if not math.isfinite(value) or not (low <= value <= high if includes_ends else low < value < high):
         message = f"{what} {value:g}: expected a number between {low:g} and {high:g}"
         raise DataError(message)
+
+
+def share_of(text: str) -> float:
+    """Return the share that ``0.1%`` or ``0.001`` says.
+
+    Raises
+    ------
+    DataError
+        If it says something else.
+    """
+    stripped = text.strip()
+    try:
+        return float(stripped[:-1]) / 100 if stripped.endswith("%") else float(stripped)
+    except ValueError:
+        message = f"{text!r}: expected a share such as 0.1% or 0.001"
+        raise DataError(message) from None
+
+
+def escapes_of(texts: Sequence[str]) -> tuple[float | None, dict[int, float]]:
+    """Return the share of all rejects, and that of single classes, that texts such as ``0.1%`` and ``44=1%`` say.
+
+    Raises
+    ------
+    DataError
+        If they say something else, or the same twice.
+    """
+    found: dict[int | None, float] = {}
+    for text in texts:
+        label, is_of_class, share = text.rpartition("=")
+        try:
+            whose = int(label) if is_of_class else None
+        except ValueError:
+            message = f"{text!r}: expected a label and its share, such as 44=1%"
+            raise DataError(message) from None
+        if whose in found:
+            message = f"{text!r}: a share for the same rejects was given before"
+            raise DataError(message)
+        found[whose] = share_of(share)
+    return found.pop(None, None), {label: share for label, share in found.items() if label is not None}
