@@ -13,7 +13,7 @@ from miwake.indexer.comparing.flips import Answer, Flip, effect_of, kind_of, wei
 from miwake.indexer.comparing.paired import Difference, difference
 from miwake.indexer.errors import DataError
 from miwake.indexer.evaluation import Rate, rate
-from miwake.indexer.records import is_pass
+from miwake.indexer.records import is_pass, vector_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,8 +127,8 @@ def honest_rows(records: Records, sides: Sequence[Side]) -> Asked:
     has_no_part = np.array([not part for part in records.parts], dtype=np.bool_)
     is_known = np.zeros(len(records), dtype=np.bool_)
     if has_no_part.any():
-        known = frozenset[str]().union(*(side.row_hashes() for side in sides))
-        is_known = has_no_part & np.array([one in known for one in hashes], dtype=np.bool_)
+        known = frozenset[bytes]().union(*(side.vector_hashes() for side in sides))
+        is_known = has_no_part & np.array([vector_hash(one) in known for one in records.vectors], dtype=np.bool_)
     is_refused = np.zeros(len(records), dtype=np.bool_)
     for side in sides:
         is_refused |= side.index.scale.refusals(records.vectors) != 0

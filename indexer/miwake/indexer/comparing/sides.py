@@ -11,6 +11,7 @@ import numpy as np
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index
 from miwake.indexer.overlay import Overlay, make_overlay
+from miwake.indexer.records import vector_hash
 from miwake.indexer.storage.reading import NO_CHANGES, collect
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
@@ -119,10 +120,10 @@ class Side:
             ),
         )
 
-    def row_hashes(self) -> frozenset[str]:
-        """Return the row hashes of all references, ended ones included."""
-        stored = self.index.contents.references
-        return frozenset(stored.texts("row_hash", np.arange(len(stored)))).union(self._overlay.added.row_hashes)
+    def vector_hashes(self) -> frozenset[bytes]:
+        """Return the hashes of the vectors of all references, ended ones included; reads every vector."""
+        vectors = (self.index.contents.references.vectors, self._overlay.added.vectors)
+        return frozenset(vector_hash(vector) for some in vectors for vector in some)
 
     def fitted_parts(self) -> frozenset[str]:
         """Return the parts of the references that the embedder was fitted on."""
