@@ -18,6 +18,7 @@ from miwake.indexer.errors import StoreError
 from miwake.indexer.opening import RAW_FILE, load
 from miwake.indexer.reuse import EMBEDDINGS_FILE
 from miwake.indexer.search.building import SearchSettings, build_search
+from miwake.indexer.search.recall import RECALL_FILE, measure_recall
 from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.storage.array_file import ArrayWriter
 from miwake.indexer.storage.files import to_json
@@ -171,6 +172,10 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
             index_built.result()
             index = load(folder, source.embedder, source.schema, station="", generation="", revision=source.revision)
             (folder / CANARIES_FILE).write_bytes(make_canaries(index, references.vectors, references.labels).to_npz())
+        with steps.timed("recall", "comparing the candidates with all references"):
+            recall = measure_recall(index.contents, seed=settings.seed)
+            if recall is not None:
+                (folder / RECALL_FILE).write_bytes(to_json(recall))
     return Filled(
         calibration=calibrated.calibration, scores=calibrated.scores, n_reused=streamed.n_reused, hashes=hashes
     )
