@@ -12,7 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-SECTIONS = {"soart3": "bench.soart3", "service": "bench.service", "store": "bench.store"}
+SECTIONS = {
+    "soart3": "bench.soart3",
+    "search": "bench.search",
+    "service": "bench.service",
+    "store": "bench.store",
+    "health": "bench.health",
+}
 """Name in the file → module with a function ``measure`` that returns what it found by name, as plain numbers."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")

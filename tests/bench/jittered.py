@@ -42,6 +42,8 @@ class Origin:
 
     Attributes
     ----------
+    folder : Path
+        Of the embedder.
     records : Records
         The training rows.
     embedder : Embedder
@@ -51,6 +53,7 @@ class Origin:
         Of the normal noise in each dimension.
     """
 
+    folder: Path
     records: Records
     embedder: Embedder
     training: Vectors
@@ -71,6 +74,7 @@ def origin(folder: Path) -> Origin:
     nearest = known[propose(exact_index(known), asked, 1)[:, 0]]
     usual = float(np.median(np.linalg.norm(asked - nearest, axis=1)))
     return Origin(
+        folder=out,
         records=training,
         embedder=embedder,
         training=known,
@@ -85,8 +89,12 @@ def jittered(rows: Vectors, n_rows: int, scale: float, *, seed: int) -> Vectors:
     drawn = np.empty((n_rows, rows.shape[1]), dtype=np.float32)
     for start in range(0, n_rows, PIECE):
         piece = drawn[start : start + PIECE]
-        chosen = rows[random.integers(0, len(rows), len(piece))]
-        noisy = chosen + np.float32(scale) * random.standard_normal(piece.shape, dtype=np.float32)
-        lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
-        piece[:] = noisy * (lengths / np.linalg.norm(noisy, axis=1, keepdims=True))
+        piece[:] = with_noise(rows[random.integers(0, len(rows), len(piece))], scale, random)
     return drawn
+
+
+def with_noise(rows: Vectors, scale: float, random: np.random.Generator) -> Vectors:
+    """Return the rows with noise, as long as they were."""
+    noisy = rows + np.float32(scale) * random.standard_normal(rows.shape, dtype=np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(noisy * (lengths / np.linalg.norm(noisy, axis=1, keepdims=True)))

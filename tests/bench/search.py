@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 
 from bench.jittered import jittered, origin
+from bench.opening import found_station, open_many
 from bench.timing import median_seconds
 from miwake.indexer.search.agreement import N_NEAREST, TOLERANCE
 from miwake.indexer.search.building import SearchSettings, build_search
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 SIZES = {"20k": 20_000, "50k": 50_000, "100k": 100_000, "1m": 1_000_000}
+OPENED = {"100k": SIZES["100k"], "1m": SIZES["1m"]}
 N_CANDIDATES = 100
 """As a build sets it: so many are proposed, and compared exactly."""
 
@@ -48,6 +50,11 @@ def measure() -> dict[str, float]:
         made = origin(Path(name))
         for size, n_references in SIZES.items():
             found |= {f"{key}_{size}": value for key, value in _against_exact(Path(name), made, n_references)}
+        station = found_station(Path(name), made)
+        for size, n_references in OPENED.items():
+            opened = open_many(station, made, n_references)
+            found[f"open_{size}_s"] = opened.seconds
+        found["anonymous_bytes_per_reference"] = opened.anonymous_bytes
     return found
 
 
