@@ -11,6 +11,7 @@ import numpy as np
 from miwake.indexer.errors import CalibrationError
 from miwake.indexer.newcomers import Newcomer, newcomers
 from miwake.indexer.opening import open_index
+from miwake.indexer.search.recall import CandidateRecall, read_recall
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.indexer.thresholding import SetDescription, describe_set
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from miwake.indexer.embedder import EmbedderCard
     from miwake.indexer.health.limits import HealthLimit
     from miwake.indexer.index import InspectionIndex
+    from miwake.indexer.search.card import SearchCard
     from miwake.indexer.verdict.calibration import Calibration
 
 
@@ -88,6 +90,8 @@ class StationDescription:
     pass_labels : tuple of int
     classes : tuple of ClassDescription
     calibration : Calibration
+    search : SearchCard
+        How candidates are found, and how well that agrees with exact search.
     health : HealthDescription or None
         None where the embedder has not learnt what is ordinary for an input.
     threshold_set : SetDescription or None
@@ -95,6 +99,9 @@ class StationDescription:
         the generation was built before calibration scores were kept.
     newcomers : tuple of Newcomer
         Classes of the latest references that calibration has not seen.
+    recall : CandidateRecall or None
+        What re-ranking the candidates finds of what re-ranking every reference would. None where the generation was
+        built before it was measured.
     generations : tuple of text
         All that are stored, oldest first.
     """
@@ -112,7 +119,9 @@ class StationDescription:
     pass_labels: tuple[int, ...]
     classes: tuple[ClassDescription, ...]
     calibration: Calibration
+    search: SearchCard
     health: HealthDescription | None
+    recall: CandidateRecall | None
     generations: tuple[str, ...]
     threshold_set: SetDescription | None
     newcomers: tuple[Newcomer, ...]
@@ -150,7 +159,9 @@ def describe(station_folder: Path, generation: str | None = None) -> StationDesc
         pass_labels=index.pass_labels,
         classes=_classes(index, _calibration_parts(station, index.generation)),
         calibration=index.calibration,
+        search=index.contents.search,
         health=_health(card),
+        recall=read_recall(station.generation_path(index.generation)),
         generations=tuple(station.generations()),
         threshold_set=_threshold_set(station_folder, index.generation),
         newcomers=newcomers(station_folder) if index.generation == current.generation else (),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from miwake.indexer.build import Built
     from miwake.indexer.describe import HealthDescription, StationDescription
     from miwake.indexer.listing import ListedStation
+    from miwake.indexer.search.recall import CandidateRecall
     from miwake.indexer.verdict.calibration import Calibration, Measured
 
 
@@ -77,6 +78,9 @@ def description_lines(described: StationDescription) -> Iterator[str]:
         f"pass labels {list(described.pass_labels)}"
     )
     yield from calibration_lines(described.calibration)
+    yield described.search.text()
+    if described.recall is not None:
+        yield recall_text(described.recall)
     if described.threshold_set is not None:
         yield from chosen_lines(described.threshold_set.request, described.threshold_set.chosen)
     for newcomer in described.newcomers:
@@ -92,6 +96,14 @@ def _health_line(health: HealthDescription | None, at_most: float | None) -> str
     )
     bound = "switched off" if at_most is None else f"no PASS beyond {at_most:g} limits"
     return f"input health: {bound}, learnt from {health.n_rows} rows of {health.n_parts} parts{alarms}"
+
+
+def recall_text(recall: CandidateRecall) -> str:
+    """Return what the candidates hold of the best matches."""
+    return (
+        f"the {recall.n_candidates} candidates hold {recall.share:.2%} of the {recall.n_neighbours} best matches among "
+        f"all references ({recall.n_queries} queries, the worst of them {recall.worst_query:.0%})"
+    )
 
 
 def class_table(described: StationDescription) -> Table:
