@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from bench.opening import found_station, open_many
 from bench.timing import median_seconds
 from miwake.indexer.search.agreement import N_NEAREST, TOLERANCE
 from miwake.indexer.search.building import SearchSettings, build_search
-from miwake.indexer.search.loading import load_index
+from miwake.indexer.search.loading import INDEX_FILE, load_index
 from miwake.indexer.search.proposing import propose
 
 if TYPE_CHECKING:
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.jittered import Origin
+    from miwake.indexer.search.card import Kind
     from miwake.indexer.search.proposing import ReferenceIndex
 
     Vectors = NDArray[np.float32]
+
+KINDS: tuple[Kind, ...] = ("ivf-flat", "hnsw", "ivf-pq")
+N_BY_KIND = 100_000
+"""References on which the kinds are compared with each other."""
 
 SIZES = {"20k": 20_000, "50k": 50_000, "100k": 100_000, "1m": 1_000_000}
 OPENED = {"100k": SIZES["100k"], "1m": SIZES["1m"]}
@@ -50,6 +56,7 @@ def measure() -> dict[str, float]:
         made = origin(Path(name))
         for size, n_references in SIZES.items():
             found |= {f"{key}_{size}": value for key, value in _against_exact(Path(name), made, n_references)}
+        found |= _by_kind(Path(name), made)
         station = found_station(Path(name), made)
         for size, n_references in OPENED.items():
             opened = open_many(station, made, n_references)
@@ -76,6 +83,33 @@ def _against_exact(folder: Path, made: Origin, n_references: int) -> Iterator[tu
         yield f"index{key}_us", seconds["index"] / N_IN_A_BATCH * 1e6
     yield "recall", _recall(exact, index, embeddings, queries)
     yield from ((name, float(value)) for name, value in card.parameters.items())
+
+
+def _by_kind(folder: Path, made: Origin) -> dict[str, float]:
+    """Return what each kind costs at the effort at which it agrees enough: in time, to build, and on disk."""
+    embeddings = jittered(made.training, N_BY_KIND, made.scale, seed=1)
+    np.save(folder / EMBEDDINGS_FILE, embeddings)
+    queries = jittered(made.held_out, N_IN_A_BATCH * N_BATCHES, made.scale, seed=2)
+    exact = faiss.IndexFlatL2(embeddings.shape[1])
+    exact.add(embeddings)
+    found: dict[str, float] = {}
+    for kind in KINDS:
+        start = time.perf_counter()
+        card = build_search(folder, EMBEDDINGS_FILE, SearchSettings(kind=kind))
+        built = time.perf_counter() - start
+        index = load_index(folder, card, np.load(folder / EMBEDDINGS_FILE, mmap_mode="r"))
+        seconds = median_seconds(
+            {"": lambda call, index=index: propose(index, _batch(queries, call), N_CANDIDATES)},  # type: ignore[misc]
+            n_rounds=3,
+            n_in_a_row=N_BATCHES,
+        )
+        found |= {
+            f"us_{kind}": seconds[""] / N_IN_A_BATCH * 1e6,
+            f"recall_{kind}": _recall(exact, index, embeddings, queries),
+            f"build_s_{kind}": built,
+            f"bytes_{kind}": (folder / INDEX_FILE).stat().st_size / N_BY_KIND,
+        }
+    return found
 
 
 def _batch(queries: Vectors, call: int) -> Vectors:

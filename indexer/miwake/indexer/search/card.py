@@ -79,6 +79,17 @@ class SearchCard:
     reason: str = ""
     format_version: int = FORMAT_VERSION
 
+    def text(self) -> str:
+        """Return it in one line, for people."""
+        settings = "".join(f", {name} {value}" for name, value in sorted(self.parameters.items()))
+        why = f" ({self.asked}: {self.reason})" if self.reason else ""
+        if self.agreement is None:
+            return f"search {self.kind}{settings}{why}: not measured against exact search"
+        return (
+            f"search {self.kind}{settings}{why}: of the ten nearest, {self.agreement.references:.2%} found for "
+            f"{self.agreement.n_queries} references, {self.agreement.between:.2%} between them; bound {self.bound:.2%}"
+        )
+
 
 def read_card(folder: Path) -> SearchCard:
     """Return the card of a generation whose files have been verified; without one it is searched exactly.
