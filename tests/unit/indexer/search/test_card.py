@@ -61,3 +61,14 @@ def test_damage_is_refused(tmp_path: Path) -> None:
     (tmp_path / SEARCH_FILE).write_bytes(to_json(CARD)[:-20])
     with pytest.raises(ArtifactCorruptError, match="not JSON"):
         read_card(tmp_path)
+
+
+def test_it_is_told_in_one_line() -> None:
+    assert CARD.text() == (
+        "search ivf-flat, n_lists 100, n_probes 8 (auto: 40000 references, more than 30000): of the ten nearest, 99.90% "
+        "found for 512 references, 99.30% between them; bound 99.00%"
+    )
+
+
+def test_a_generation_that_was_never_measured_says_so() -> None:
+    assert SearchCard(kind="flat").text() == "search flat: not measured against exact search"
