@@ -17,6 +17,7 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from faults.campaign import Row
 
+TABLE_WIDTH = 100
 CAMPAIGNS = ("kills", "power_cuts", "damage", "searchers")
 
 app = typer.Typer(add_completion=False)
@@ -52,7 +53,7 @@ def faults(
                     log.print("\n".join(row.outcome.details), markup=False)
                 rows.append(row)
     out.write_text(json.dumps(_report(rows, seed=seed), indent=2) + "\n", encoding="utf-8")
-    Console(highlight=False).print(_table(rows))
+    Console(highlight=False, width=TABLE_WIDTH).print(_table(rows))
     raise typer.Exit(0 if all(row.is_good for row in rows) else 1)
 
 

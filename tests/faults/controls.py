@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from faults.scenarios import SCRIPTS, Acknowledge, draw_changes, perform
 from faults.steps import LINE
-from faults.world import look_at
+from faults.world import World, look_at
 from miwake.indexer.storage.store import ReferenceStore
 
 if TYPE_CHECKING:
@@ -37,15 +37,16 @@ def script_of(control: str) -> str:
 
 def perform_carelessly(control: str, root: Path, seed: int, acknowledge: Acknowledge) -> None:
     """Do what a script does without what makes it safe."""
+    world = World(stations={LINE: look_at(root / LINE)})
     if control == WITHOUT_SYNC:
         os.fsync = lambda _: None  # type: ignore[assignment]
         perform(script_of(control), root, seed, acknowledge)
     elif control == TOO_EARLY:
-        for number, step in enumerate(SCRIPTS[script_of(control)]({LINE: look_at(root / LINE)}, seed)):
+        for number, step in enumerate(SCRIPTS[script_of(control)](world, seed)):
             acknowledge(str(number))
             step.do(root)
     else:
-        steps = draw_changes({LINE: look_at(root / LINE)}, seed, N_CHANGES)
+        steps = draw_changes(world, seed, N_CHANGES)
         with ReferenceStore.open(root / LINE) as store:
             for pragma in PRAGMAS[control]:
                 store._connection.execute(pragma)

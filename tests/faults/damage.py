@@ -11,7 +11,7 @@ import numpy as np
 from faults.outcome import Outcome
 from faults.scenarios import N_CHANGES, draw_changes
 from faults.steps import LINE
-from faults.world import look_at, references_of
+from faults.world import World, look_at, references_of
 from miwake.indexer.checking import check
 from miwake.indexer.errors import IndexerError
 from miwake.indexer.opening import open_live
@@ -138,7 +138,7 @@ def damage_database(base: Path, folder: Path, n_damages: int, rng: np.random.Gen
     What a station serves is refused or as before. The history of an id is that too, or ``check`` tells.
     """
     root = shutil.copytree(base, folder / "root")
-    for step in draw_changes({LINE: look_at(root / LINE)}, 0, N_CHANGES):
+    for step in draw_changes(World(stations={LINE: look_at(root / LINE)}), 0, N_CHANGES):
         step.do(root)
     outcome = Outcome()
     path = root / LINE / STORE_FILE

@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faults.steps import LINE, Add, BackUp, Build, Rebuild, Relabel, Remove, RollBack
+from faults.steps import (
+    LINE,
+    Add,
+    BackUp,
+    Build,
+    ChooseThresholds,
+    ExportTo,
+    Import,
+    Prune,
+    Rebuild,
+    Relabel,
+    Remove,
+    RollBack,
+    ServeOwnThresholds,
+)
 from faults.world import References, Station, World, look, look_at, references_of
 from miwake.indexer.build import build, rebuild
 from miwake.indexer.storage.group_commit import GroupCommit
@@ -45,7 +59,7 @@ def make_base(root: Path) -> World:
     station = look_at(root / LINE)
     assert (station.revision, station.generation) == (2, "g000002")
     assert station.references == references_of(records)
-    return {LINE: station}
+    return World(stations={LINE: station})
 
 
 def new_records(seed: int, number: int, n_records: int) -> Records:
@@ -59,7 +73,7 @@ def draw_changes(world: World, seed: int, n_changes: int) -> list[Change]:
     rng = np.random.default_rng(seed)
     steps: list[Change] = []
     for number in range(n_changes):
-        references = world[LINE].references
+        references = world.stations[LINE].references
         ids = tuple(rng.choice(sorted(references), int(rng.integers(1, 4)), replace=False).tolist())
         step: Change
         match int(rng.integers(3)):
@@ -77,7 +91,7 @@ def draw_changes(world: World, seed: int, n_changes: int) -> list[Change]:
 
 def _first(world: World) -> tuple[int, References]:
     """Return the revision and the references of the first generation."""
-    return 1, dict(list(world[LINE].references.items())[:N_FIRST])
+    return 1, dict(list(world.stations[LINE].references.items())[:N_FIRST])
 
 
 def changing(world: World, seed: int) -> list[Step]:
@@ -96,7 +110,7 @@ def rolling_back(world: World, seed: int) -> list[Step]:
     one, other = draw_changes(world, seed, 2)
     revision, references = _first(world)
     back = RollBack("g000001", revision, references)
-    second = RollBack("g000002", world[LINE].revision, dict(world[LINE].references))
+    second = RollBack("g000002", world.stations[LINE].revision, dict(world.stations[LINE].references))
     return [one, back, other, Rebuild("g000003"), second, back]
 
 
@@ -110,12 +124,35 @@ def creating(_: World, seed: int) -> list[Step]:
     return [Build("line2", blob_records(N_PARTS, seed=2_000 + seed))]
 
 
+def choosing_thresholds(world: World, seed: int) -> list[Step]:
+    """Choose thresholds twice, publish with them, go back to the generation's own, change, roll back."""
+    (changed,) = draw_changes(world, seed, 1)
+    back = RollBack("g000002", world.stations[LINE].revision, dict(world.stations[LINE].references), 0.02)
+    chosen, again = ChooseThresholds(0.01), ChooseThresholds(0.02)
+    return [chosen, again, Rebuild("g000003"), ServeOwnThresholds(), changed, back]
+
+
+def pruning(world: World, seed: int) -> list[Step]:
+    """Publish until there are generations to remove, and remove them."""
+    one, other = draw_changes(world, seed, 2)
+    return [one, Rebuild("g000003"), other, Rebuild("g000004"), Prune()]
+
+
+def exchanging(world: World, seed: int) -> list[Step]:
+    """Change, export, make another station of that, change, export again."""
+    one, other = draw_changes(world, seed, 2)
+    return [one, ExportTo("line.parquet"), Import("line.parquet", "line3"), other, ExportTo("line.parquet")]
+
+
 SCRIPTS: dict[str, Callable[[World, int], list[Step]]] = {
     "changing": changing,
     "publishing": publishing,
     "rolling back": rolling_back,
     "backing up": backing_up,
     "creating": creating,
+    "choosing thresholds": choosing_thresholds,
+    "pruning": pruning,
+    "exchanging": exchanging,
 }
 """What is done, from the world that it begins with and a seed."""
 
@@ -125,14 +162,18 @@ def perform(scenario: str, root: Path, seed: int, acknowledge: Acknowledge) -> N
     if scenario == GROUP_COMMIT:
         commit_in_groups(root, seed, acknowledge)
         return
-    for number, step in enumerate(SCRIPTS[scenario]({LINE: look_at(root / LINE)}, seed)):
+    for number, step in enumerate(SCRIPTS[scenario](_world_of(root), seed)):
         step.do(root)
         acknowledge(str(number))
 
 
+def _world_of(root: Path) -> World:
+    return World(stations={LINE: look_at(root / LINE)})
+
+
 def perform_one(verb: str, root: Path, seed: int, acknowledge: Acknowledge) -> None:
     """Do one step: ``change``, ``rebuild``, or ``rollback`` and the name of a generation."""
-    draw_step(verb, {LINE: look_at(root / LINE)}, seed).do(root)
+    draw_step(verb, _world_of(root), seed).do(root)
     acknowledge(verb)
 
 
@@ -181,7 +222,7 @@ def check(scenario: str, root: Path, before: World, seed: int, acknowledged: lis
     """
     found = look(root)
     if scenario == GROUP_COMMIT:
-        _check_groups(found[LINE], before[LINE], acknowledged)
+        _check_groups(found.stations[LINE], before.stations[LINE], acknowledged)
         return len(acknowledged)
     worlds = [before]
     for step in SCRIPTS[scenario](before, seed):
@@ -225,8 +266,10 @@ def go_on(scenario: str, root: Path, before: World, seed: int, reached: int) -> 
     if reached < len(steps):
         steps[reached].do(root)
     found = look(root)
-    assert {path: replace(one, generation="") for path, one in found.items()} == {
-        path: replace(one, generation="") for path, one in world.items()
-    }
+    assert _without_numbers(found) == _without_numbers(world)
     # A generation that was whole and not yet current keeps its number.
-    assert all(found[path].generation >= one.generation for path, one in world.items())
+    assert all(found.stations[path].generation >= one.generation for path, one in world.stations.items())
+
+
+def _without_numbers(world: World) -> World:
+    return replace(world, stations={path: replace(one, generation="") for path, one in world.stations.items()})

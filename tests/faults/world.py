@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from miwake.indexer.errors import StationNotFoundError
 from miwake.indexer.opening import open_live
-from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.station import DEFAULT_SET, UNFINISHED, StationFolder
 from miwake.indexer.storage.store import ReferenceStore
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Station:
         The revision that is searched.
     served : mapping
         The references that are searched, by id.
+    pass_at_most : float or None
+        Of the threshold set that decides; None for a generation's own thresholds.
     """
 
     revision: int
@@ -58,10 +61,26 @@ class Station:
     generation: str
     served_revision: int
     served: Mapping[str, Reference] = field(repr=False)
+    pass_at_most: float | None = None
 
 
-World = dict[str, Station]
-"""Stations by the path of their folder; one that cannot be found is not there."""
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An exported file, by the labels of its ids."""
+
+    labels: Mapping[str, int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Stations and exported files, by path; a station that cannot be found is not there."""
+
+    stations: Mapping[str, Station]
+    exports: Mapping[str, Export] = field(default_factory=dict)
+
+    def with_station(self, path: str, station: Station) -> World:
+        """Return the world with a station in it, in place of one that was there."""
+        return replace(self, stations={**self.stations, path: station})
 
 
 def references_of(records: Records | Snapshot) -> References:
@@ -75,22 +94,30 @@ def references_of(records: Records | Snapshot) -> References:
 
 
 def look(root: Path) -> World:
-    """Return the stations in ``root``/*/*, each checked whole and searched as a server would.
+    """Return the stations in ``root``/*/*, each checked whole and searched as a server would, and what was exported.
 
     Raises
     ------
     IndexerError
         If one cannot be opened, or is damaged.
     """
-    found: World = {}
+    stations: dict[str, Station] = {}
     for folder in sorted(root.glob("*/*/")):
-        if folder.name.endswith(".part"):
+        if folder.name.endswith(UNFINISHED):
             continue
         try:
-            found[str(folder.relative_to(root))] = look_at(folder)
+            stations[str(folder.relative_to(root))] = look_at(folder)
         except StationNotFoundError:
             continue
-    return found
+    files = [one for one in root.glob("*.parquet") if not one.name.endswith(".history.parquet")]
+    return World(stations=stations, exports={one.name: look_at_export(one) for one in files})
+
+
+def look_at_export(path: Path) -> Export:
+    """Return an exported file, read to its end."""
+    with path.open("rb") as file:
+        table = pq.read_table(file)
+    return Export(dict(zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True)))
 
 
 def look_at(folder: Path) -> Station:
@@ -107,6 +134,7 @@ def look_at(folder: Path) -> Station:
         generation=index.generation,
         served_revision=index.revision,
         served=references_of(served),
+        pass_at_most=None if index.threshold_set == DEFAULT_SET else index.calibration.thresholds.pass_at_most,
     )
     assert_searches(index, station.served)
     return station

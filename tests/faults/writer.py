@@ -24,7 +24,7 @@ def write(root: Path, seed: int) -> None:
     """Change the references time after time, and now and then publish, or roll back."""
     rng = np.random.default_rng(seed)
     station = StationFolder(root / LINE)
-    world: World = {LINE: look_at(root / LINE)}
+    world = World(stations={LINE: look_at(root / LINE)})
     sys.stdout.write("writing\n")
     sys.stdout.flush()
     while not select.select([sys.stdin], [], [], 0)[0]:

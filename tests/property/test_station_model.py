@@ -36,7 +36,7 @@ class StationModel(RuleBasedStateMachine):
         self.zygote = bench.zygote
         self.root = Path(tempfile.mkdtemp(dir=bench.folder)) / "root"
         shutil.copytree(bench.base, self.root)
-        self.station: Station = bench.before[LINE]
+        self.station: Station = bench.before.stations[LINE]
         first = dict(list(self.station.references.items())[:100])
         self.generations: dict[str, tuple[int, References]] = {
             "g000001": (1, first),
@@ -49,14 +49,14 @@ class StationModel(RuleBasedStateMachine):
 
     @property
     def world(self) -> World:
-        return {LINE: self.station}
+        return World(stations={LINE: self.station})
 
     def step(self, verb: str, seed: int) -> tuple[Step, Station]:
         """Return a step and what it leads to, whatever number a generation will get."""
         step = draw_step(verb, self.world, seed)
         if isinstance(step, RollBack):
             step = RollBack(step.generation, *self.generations[step.generation])
-        return step, step.then(self.world)[LINE]
+        return step, step.then(self.world).stations[LINE]
 
     def become(self, expected: Station) -> None:
         """Compare what is there with what is expected, and remember a new generation by its name."""
