@@ -14,7 +14,7 @@ from miwake.indexer.overlay import overlaid_anchors
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, measure_every, nearest
 from miwake.indexer.search.pool import Pool, propose_among
 from miwake.indexer.search.proposing import propose
-from miwake.indexer.search.rows import LiveRows, to_unit_scale  # noqa: F401
+from miwake.indexer.search.rows import LiveRows
 from miwake.indexer.search.spaces import LiveSpace
 
 if TYPE_CHECKING:
