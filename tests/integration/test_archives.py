@@ -20,6 +20,7 @@ from archives.make import N_NEIGHBOURS, made_records
 from miwake.indexer.answers import Decision
 from miwake.indexer.build import rebuild
 from miwake.indexer.checking import check
+from miwake.indexer.describe import describe
 from miwake.indexer.errors import ArtifactVersionError
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index, open_live, roll_back
@@ -206,6 +207,7 @@ def test_every_json_file_of_a_new_generation_has_a_version_that_is_looked_at(
         reseal(folder)
         try:
             open_live(folder)
+            describe(folder)
         except ArtifactVersionError as error:
             return str(path) in str(error)
         finally:
