@@ -83,11 +83,14 @@ class Opened:
 
     Attributes
     ----------
+    folder : Path
+        Of the generation.
     seconds : float
     anonymous_bytes : float
         For each reference, of memory that is no mapped file, once batches have been classified.
     """
 
+    folder: Path
     seconds: float
     anonymous_bytes: float
 
@@ -110,7 +113,11 @@ def open_many(station: StationFolder, made: Origin, n_references: int) -> Opened
     command = [sys.executable, "-c", OPEN, str(station.path), small, generation]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own command
     told = json.loads(done.stdout)
-    return Opened(seconds=told["seconds"], anonymous_bytes=told["anonymous"] / n_references)
+    return Opened(
+        folder=station.generation_path(generation),
+        seconds=told["seconds"],
+        anonymous_bytes=told["anonymous"] / n_references,
+    )
 
 
 def _write(part: Path, station: StationFolder, made: Origin, n_references: int) -> Contents:

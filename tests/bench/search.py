@@ -14,17 +14,18 @@ from bench.jittered import jittered, origin
 from bench.opening import found_station, open_many
 from bench.timing import median_seconds
 from miwake.indexer.search.agreement import N_NEAREST, TOLERANCE
-from miwake.indexer.search.building import SearchSettings, build_search
+from miwake.indexer.search.building import AUTO_FLAT_AT_MOST, SearchSettings, build_search
+from miwake.indexer.search.card import read_card
 from miwake.indexer.search.loading import INDEX_FILE, load_index
 from miwake.indexer.search.proposing import propose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from bench.jittered import Origin
-    from miwake.indexer.search.card import Kind
+    from miwake.indexer.search.card import Kind, KindOrAuto
     from miwake.indexer.search.proposing import ReferenceIndex
 
     Vectors = NDArray[np.float32]
@@ -33,8 +34,10 @@ KINDS: tuple[Kind, ...] = ("ivf-flat", "hnsw", "ivf-pq")
 N_BY_KIND = 100_000
 """References on which the kinds are compared with each other."""
 
-SIZES = {"20k": 20_000, "50k": 50_000, "100k": 100_000, "1m": 1_000_000}
-OPENED = {"100k": SIZES["100k"], "1m": SIZES["1m"]}
+SMALL = {"20k": 20_000, "50k": 50_000}
+LARGE = {"100k": 100_000, "1m": 1_000_000}
+"""The latter are whole generations, which are opened too. All are searched as ``auto`` does, and 20,000 by lists."""
+
 N_CANDIDATES = 100
 """As a build sets it: so many are proposed, and compared exactly."""
 
@@ -54,26 +57,46 @@ def measure() -> dict[str, float]:
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=FOLDER, prefix="bench-search-") as name:
         made = origin(Path(name))
-        for size, n_references in SIZES.items():
-            found |= {f"{key}_{size}": value for key, value in _against_exact(Path(name), made, n_references)}
+        for size, n_references in SMALL.items():
+            kind: KindOrAuto = "auto" if n_references > AUTO_FLAT_AT_MOST else "ivf-flat"
+            _build(Path(name), made, n_references, kind)
+            found |= {f"{key}_{size}": value for key, value in _against_exact(Path(name), made)}
         found |= _by_kind(Path(name), made)
         station = found_station(Path(name), made)
-        for size, n_references in OPENED.items():
+        for size, n_references in LARGE.items():
             opened = open_many(station, made, n_references)
             found[f"open_{size}_s"] = opened.seconds
+            found |= {f"{key}_{size}": value for key, value in _against_exact(opened.folder, made)}
         found["anonymous_bytes_per_reference"] = opened.anonymous_bytes
     return found
 
 
-def _against_exact(folder: Path, made: Origin, n_references: int) -> Iterator[tuple[str, float]]:
+def _build(folder: Path, made: Origin, n_references: int, kind: KindOrAuto) -> float:
+    """Write jittered references and build an index of a kind; return how long the latter took, in seconds."""
+    np.save(folder / EMBEDDINGS_FILE, jittered(made.training, n_references, made.scale, seed=1))
+    start = time.perf_counter()
+    build_search(folder, EMBEDDINGS_FILE, SearchSettings(kind=kind))
+    return time.perf_counter() - start
+
+
+def _load(folder: Path) -> ReferenceIndex:
+    return load_index(folder, read_card(folder), np.load(folder / EMBEDDINGS_FILE, mmap_mode="r"))
+
+
+def _queries(made: Origin) -> Vectors:
+    return jittered(made.held_out, N_IN_A_BATCH * N_BATCHES, made.scale, seed=2)
+
+
+def _exact(index: ReferenceIndex) -> Any:
+    exact: Any = faiss.IndexFlatL2(index.embeddings.shape[1])
+    exact.add(index.embeddings)
+    return exact
+
+
+def _against_exact(folder: Path, made: Origin) -> Iterator[tuple[str, float]]:
     """Yield the speed-up of proposing candidates in batches, for as many as the product asks for, and for ten."""
-    embeddings = jittered(made.training, n_references, made.scale, seed=1)
-    np.save(folder / EMBEDDINGS_FILE, embeddings)
-    card = build_search(folder, EMBEDDINGS_FILE, SearchSettings(kind="auto" if n_references > 50_000 else "ivf-flat"))
-    index = load_index(folder, card, np.load(folder / EMBEDDINGS_FILE, mmap_mode="r"))
-    queries = jittered(made.held_out, N_IN_A_BATCH * N_BATCHES, made.scale, seed=2)
-    exact = faiss.IndexFlatL2(embeddings.shape[1])
-    exact.add(embeddings)
+    index, queries = _load(folder), _queries(made)
+    exact = _exact(index)
     threshold = _best_threshold(exact, queries)
     yield "blas_threshold", threshold
     for key, n_proposed in (("", N_CANDIDATES), ("_k10", N_NEAREST)):
@@ -81,35 +104,26 @@ def _against_exact(folder: Path, made: Origin, n_references: int) -> Iterator[tu
         yield f"speedup{key}", seconds["exact"] / seconds["index"]
         yield f"exact{key}_us", seconds["exact"] / N_IN_A_BATCH * 1e6
         yield f"index{key}_us", seconds["index"] / N_IN_A_BATCH * 1e6
-    yield "recall", _recall(exact, index, embeddings, queries)
-    yield from ((name, float(value)) for name, value in card.parameters.items())
+    yield "recall", _recall(exact, index, queries)
+    yield from ((name, float(value)) for name, value in index.parameters.items())
 
 
 def _by_kind(folder: Path, made: Origin) -> dict[str, float]:
     """Return what each kind costs at the effort at which it agrees enough: in time, to build, and on disk."""
-    embeddings = jittered(made.training, N_BY_KIND, made.scale, seed=1)
-    np.save(folder / EMBEDDINGS_FILE, embeddings)
-    queries = jittered(made.held_out, N_IN_A_BATCH * N_BATCHES, made.scale, seed=2)
-    exact = faiss.IndexFlatL2(embeddings.shape[1])
-    exact.add(embeddings)
+    queries = _queries(made)
     found: dict[str, float] = {}
     for kind in KINDS:
-        start = time.perf_counter()
-        card = build_search(folder, EMBEDDINGS_FILE, SearchSettings(kind=kind))
-        built = time.perf_counter() - start
-        index = load_index(folder, card, np.load(folder / EMBEDDINGS_FILE, mmap_mode="r"))
-        seconds = median_seconds(
-            {"": lambda call, index=index: propose(index, _batch(queries, call), N_CANDIDATES)},  # type: ignore[misc]
-            n_rounds=3,
-            n_in_a_row=N_BATCHES,
-        )
-        found |= {
-            f"us_{kind}": seconds[""] / N_IN_A_BATCH * 1e6,
-            f"recall_{kind}": _recall(exact, index, embeddings, queries),
-            f"build_s_{kind}": built,
-            f"bytes_{kind}": (folder / INDEX_FILE).stat().st_size / N_BY_KIND,
-        }
+        found[f"build_s_{kind}"] = _build(folder, made, N_BY_KIND, kind)
+        index = _load(folder)
+        seconds = median_seconds({kind: _proposing(index, queries)}, n_rounds=3, n_in_a_row=N_BATCHES)
+        found[f"us_{kind}"] = seconds[kind] / N_IN_A_BATCH * 1e6
+        found[f"recall_{kind}"] = _recall(_exact(index), index, queries)
+        found[f"bytes_{kind}"] = (folder / INDEX_FILE).stat().st_size / N_BY_KIND
     return found
+
+
+def _proposing(index: ReferenceIndex, queries: Vectors, n_proposed: int = N_CANDIDATES) -> Callable[[int], object]:
+    return lambda call: propose(index, _batch(queries, call), n_proposed)
 
 
 def _batch(queries: Vectors, call: int) -> Vectors:
@@ -130,26 +144,23 @@ def _best_threshold(exact: Any, queries: Vectors) -> int:
 
 
 def _seconds(exact: Any, index: ReferenceIndex, queries: Vectors, n_proposed: int, threshold: int) -> dict[str, float]:
-    """Time both in turn; the index several times a turn, as in steady work."""
-    rounds = {"n_rounds": 5, "n_in_a_row": 1}
+    """Time both; the index many times in a row, as in steady work."""
 
     def search_exactly(call: int) -> None:
         faiss.cvar.distance_compute_blas_threshold = threshold
         exact.search(_batch(queries, call), n_proposed)
 
-    faster = {"index": lambda call: propose(index, _batch(queries, call), n_proposed)}
-    found = median_seconds({"exact": search_exactly}, **rounds)
-    found |= median_seconds(faster, n_rounds=3, n_in_a_row=N_BATCHES)
-    return found | median_seconds({"exact": search_exactly}, **rounds)
+    found = median_seconds({"exact": search_exactly}, n_rounds=5)
+    return found | median_seconds({"index": _proposing(index, queries, n_proposed)}, n_rounds=3, n_in_a_row=N_BATCHES)
 
 
-def _recall(exact: Any, index: ReferenceIndex, embeddings: Vectors, queries: Vectors) -> float:
+def _recall(exact: Any, index: ReferenceIndex, queries: Vectors) -> float:
     hits = 0
     for call in range(N_BATCHES):
         batch = _batch(queries, call)
-        truth = _distances(embeddings, batch, exact.search(batch, 2 * N_NEAREST)[1])
+        truth = _distances(index.embeddings, batch, exact.search(batch, 2 * N_NEAREST)[1])
         limits = np.sort(truth, axis=1)[:, N_NEAREST - 1 : N_NEAREST]
-        found = _distances(embeddings, batch, propose(index, batch, N_CANDIDATES))
+        found = _distances(index.embeddings, batch, propose(index, batch, N_CANDIDATES))
         hits += int(np.minimum((found <= limits + TOLERANCE).sum(axis=1), N_NEAREST).sum())
     return hits / len(queries) / N_NEAREST
 

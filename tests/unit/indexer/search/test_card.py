@@ -65,8 +65,8 @@ def test_damage_is_refused(tmp_path: Path) -> None:
 
 def test_it_is_told_in_one_line() -> None:
     assert CARD.text() == (
-        "search ivf-flat, n_lists 100, n_probes 8 (auto: 40000 references, more than 30000): of the ten nearest, 99.90% "
-        "found for 512 references, 99.30% between them; bound 99.00%"
+        "search ivf-flat, n_lists 100, n_probes 8 (auto: 40000 references, more than 30000): of the ten nearest, "
+        "99.90% found for 512 references, 99.30% between them; bound 99.00%"
     )
 
 
