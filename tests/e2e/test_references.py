@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +35,7 @@ from miwake.inspection.v1 import reference_service_pb2_grpc
 from support.serving import STATION, ServerProcess, SmallStation, open_channel, running_server
 
 BURR = 44
+PROGRAM = str(Path(sys.executable).parent / "miwake-client")
 
 
 @pytest.fixture
@@ -214,3 +218,46 @@ def test_a_page_token_that_was_not_given_out_is_refused(own_server: ServerProces
         reference_service_pb2_grpc.ReferenceServiceStub(channel).ListReferences(request, timeout=30)
 
     assert caught.value.details() == "page_token: not one that was given out"
+
+
+def client_command(server: ServerProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, *arguments, "--target", server.address]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+
+
+def test_references_are_looked_after_on_the_command_line(
+    own_server: ServerProcess, own_station: SmallStation, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "burrs.npz", vectors=own_station.queries[:2], ids=["b0", "b1"], parts=["P1", "P2"])
+
+    added = client_command(
+        own_server, "add", str(tmp_path / "burrs.npz"), "--label", "44", "--failure-mode", "burr", "--actor", "Ada"
+    )
+    relabelled = client_command(own_server, "relabel", "b0", "--label", "45", "--failure-mode", "big burr")
+    removed = client_command(own_server, "remove", "b1")
+    shown = client_command(own_server, "references", "b0")
+    listed = client_command(own_server, "references")
+
+    assert json.loads(added.stdout)["n_added"] == 2
+    assert json.loads(relabelled.stdout)["n_relabelled"] == 1
+    assert json.loads(removed.stdout)["revision"] == 4
+    told = json.loads(shown.stdout)
+    assert (told["label"], told["part"], told["source"]) == (45, "P1", "burrs.npz")
+    assert told["history"][0]["actor"] == "Ada"
+    assert json.loads(listed.stdout.splitlines()[-1])["id"] == "b0"
+
+
+def test_a_file_without_labels_needs_one(server: ServerProcess, small_station: SmallStation, tmp_path: Path) -> None:
+    np.savez(tmp_path / "parts.npz", vectors=small_station.queries[:2], ids=["b0", "b1"])
+
+    refused = client_command(server, "add", str(tmp_path / "parts.npz"), "--failure-mode", "burr")
+
+    assert refused.returncode == 1
+    assert refused.stderr == "miwake-client: b0: no label in the file; give --label\n"
+
+
+def test_what_is_not_there_is_told_in_one_line(server: ServerProcess) -> None:
+    refused = client_command(server, "remove", "nobody")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "miwake-client: line1: no reference 'nobody'\n"

@@ -26,7 +26,7 @@ VALUE_COLUMN = re.compile(r"data(0|[1-9][0-9]*)")
 VECTOR_COLUMN = "vector"
 """A Parquet column of whole vectors, where there are no numbered ones."""
 
-OTHER_COLUMNS = ("id", "part", "split", "label")
+OTHER_COLUMNS = ("id", "part", "group", "split", "label", "failure_mode", "fmode")
 """What is read beside the vectors, where it is there; in NPZ files the plural does as well."""
 
 NPY_DAMAGE = (ValueError, EOFError, TokenError, MemoryError)

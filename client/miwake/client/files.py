@@ -30,7 +30,7 @@ class Samples:
         float16 or uint8 where the file has them, else float32.
     ids : tuple of N texts
         From the file, else ``stem:row`` with the row counted from 0, as the indexer names rows.
-    parts : tuple of N texts
+    parts, groups, failure_modes : tuples of N texts
         Empty where not known.
     labels : tuple of N integers or None
         The true class codes, None where not known.
@@ -39,6 +39,8 @@ class Samples:
     vectors: list[Vector]
     ids: tuple[str, ...]
     parts: tuple[str, ...]
+    groups: tuple[str, ...]
+    failure_modes: tuple[str, ...]
     labels: tuple[int | None, ...]
 
     def __len__(self) -> int:
@@ -61,7 +63,12 @@ class Samples:
             message = f"row {row}, expected one of the {len(self)} rows chosen, counted from 0"
             raise DataFileError(message)
         return Samples(
-            vectors=[self.vectors[row]], ids=(self.ids[row],), parts=(self.parts[row],), labels=(self.labels[row],)
+            vectors=[self.vectors[row]],
+            ids=(self.ids[row],),
+            parts=(self.parts[row],),
+            groups=(self.groups[row],),
+            failure_modes=(self.failure_modes[row],),
+            labels=(self.labels[row],),
         )
 
 
@@ -72,7 +79,8 @@ def read_samples(path: Path, *, split: str | None = None, limit: int | None = No
     ----------
     path : Path
         ``.parquet`` or ``.csv`` with columns data0, data1 … or, in Parquet, one column ``vector``; and where there are,
-        ``id``, ``part``, ``split`` and ``label``. ``.npz`` with an array ``vectors`` and those beside it. ``.npy``.
+        ``id``, ``part``, ``group``, ``split``, ``label`` and ``failure_mode`` (or ``fmode``). ``.npz`` with an array
+        ``vectors`` and those beside it. ``.npy``.
     split : text or None
         Keep the rows of this split.
     limit : int or None
@@ -114,11 +122,14 @@ def _rows(path: Path, raw: RawFile, split: str | None) -> Sequence[int]:
 
 def _take(path: Path, raw: RawFile, rows: Sequence[int]) -> Samples:
     nothing: Sequence[Any] = [None] * len(raw.vectors)
-    ids, parts, labels = (raw.columns.get(name, nothing) for name in ("id", "part", "label"))
+    ids, parts, groups, labels = (raw.columns.get(name, nothing) for name in ("id", "part", "group", "label"))
+    failure_modes = raw.columns.get("failure_mode", raw.columns.get("fmode", nothing))
     return Samples(
         vectors=[raw.vectors[row] for row in rows],
         ids=tuple(_text(ids[row]) or f"{path.stem}:{row}" for row in rows),
         parts=tuple(_text(parts[row]) for row in rows),
+        groups=tuple(_text(groups[row]) for row in rows),
+        failure_modes=tuple(_text(failure_modes[row]) for row in rows),
         labels=tuple(_label(path, row, labels[row]) for row in rows),
     )
 

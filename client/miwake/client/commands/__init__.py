@@ -1,0 +1,1 @@
+"""The subcommands of ``miwake-client``, a module for each kind of work."""
