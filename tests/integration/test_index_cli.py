@@ -110,6 +110,24 @@ def test_a_relabelled_reference_answers_with_its_new_label(store: Path, data: Pa
     assert json.loads(found.stdout)["neighbours"][0]["failure_mode"] == "dent"
 
 
+def test_the_history_of_a_reference_says_who_when_from_what_and_to_what(store: Path) -> None:
+    run("relabel", "blobs:0", "--label", "7", "--failure-mode", "stain", "--by", "anna", "--store", store)
+    run("remove", "blobs:0", "--store", store)
+
+    shown = run("history", "blobs:0", "--store", store).stdout.splitlines()
+    told = json.loads(run("history", "blobs:0", "--store", store, "--json").stdout)
+
+    assert [(one["revision"], one["verb"], one["to_label"]) for one in told["history"]] == [
+        (1, "add", told["history"][0]["to_label"]),
+        (2, "relabel", 7),
+        (3, "remove", None),
+    ]
+    assert shown[1].startswith("revision 2  ")
+    assert "  anna  relabel  " in shown[1]
+    assert shown[1].endswith("→ 7 (stain)")
+    assert shown[2].endswith("7 (stain) → not there")
+
+
 def test_a_removed_reference_is_found_no_more(store: Path, data: Path) -> None:
     run("remove", "blobs:12", "blobs:13", "--store", store)
 
@@ -193,6 +211,7 @@ def test_check_names_a_damaged_file(store: Path, name: str) -> None:
         (("search", "DATA", "--row", "900"), "row 900 of 600"),
         (("remove", "blobs:12", "nobody"), "nobody"),
         (("relabel", "nobody", "--label", "1", "--failure-mode", "burr"), "nobody"),
+        (("history", "nobody"), "there never was a reference 'nobody'"),
         (("rollback",), "no generation before g000001"),
         (("rollback", "--to", "g000007"), "g000007"),
         (("search", "missing.parquet"), "missing.parquet: no such file"),

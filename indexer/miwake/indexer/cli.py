@@ -14,6 +14,7 @@ for command in (
     references.add,
     references.relabel,
     references.remove,
+    references.history,
     showing.describe,
     showing.search,
     showing.check,

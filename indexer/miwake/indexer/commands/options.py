@@ -24,6 +24,9 @@ NewStation = Annotated[str, typer.Option(help="Name of the station: one inspecti
 Station = Annotated[str, typer.Option(help="Name of the station; needless where the store has one.")]
 Generation = Annotated[str | None, typer.Option(help="Such as g000001; by default the current one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Actor = Annotated[
+    str | None, typer.Option("--by", help="Who does it, for the history; by default the user of the system.")
+]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of references.")]
 BuildRows = Annotated[
     Rows, typer.Option("--rows", help="training: without the rows that `miwake-train fit` holds out; all: every row.")

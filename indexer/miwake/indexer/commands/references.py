@@ -1,4 +1,4 @@
-"""Changing the references: ``add``, ``relabel`` and ``remove``."""
+"""Changing the references, and what became of one: ``add``, ``relabel``, ``remove`` and ``history``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from miwake.indexer.commands.options import AddedRows, AsJson, Data, Ids, Rows, Station, Store
+from miwake.indexer.commands.options import Actor, AddedRows, AsJson, Data, Ids, Rows, Station, Store
 from miwake.indexer.commands.working import actor, print_json, read, report, station_path, training_rows, working
 from miwake.indexer.sources.options import with_read_options
 from miwake.indexer.sources.settings import ReadSettings
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.newcomers import Newcomer
     from miwake.indexer.storage.changes import Change
+    from miwake.indexer.storage.reading import HistoryEntry
 
 
 @with_read_options
@@ -30,6 +31,7 @@ def add(
     ] = None,
     failure_mode: Annotated[str | None, typer.Option(help="For all records, instead of what DATA says.")] = None,
     rows: AddedRows = Rows.TRAINING,
+    by: Actor = None,
     as_json: AsJson = False,
     reading: ReadSettings,
 ) -> None:
@@ -41,7 +43,7 @@ def add(
         folder = station_path(store, station)
         records = records.named(label, failure_mode)
         with ReferenceStore.open(folder) as references:
-            change = references.add(records, actor=actor())
+            change = references.add(records, actor=actor(by))
         _show_added(change, _new_among(folder, set(records.labels.tolist())), as_json=as_json)
 
 
@@ -73,6 +75,7 @@ def relabel(
     station: Station = "",
     label: Annotated[int, typer.Option(help="The new class code.")],
     failure_mode: Annotated[str, typer.Option(help="The new failure mode.")],
+    by: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Give references another label; what they were stays in their history."""
@@ -80,16 +83,46 @@ def relabel(
         from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
 
         with ReferenceStore.open(station_path(store, station)) as references:
-            _show_change(references.relabel(ids, label, failure_mode, actor=actor()), as_json=as_json)
+            _show_change(references.relabel(ids, label, failure_mode, actor=actor(by)), as_json=as_json)
 
 
-def remove(*, ids: Ids, store: Store, station: Station = "", as_json: AsJson = False) -> None:
+def remove(*, ids: Ids, store: Store, station: Station = "", by: Actor = None, as_json: AsJson = False) -> None:
     """Remove references; they stay readable at earlier revisions."""
     with working():
         from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
 
         with ReferenceStore.open(station_path(store, station)) as references:
-            _show_change(references.remove(ids, actor=actor()), as_json=as_json)
+            _show_change(references.remove(ids, actor=actor(by)), as_json=as_json)
+
+
+def history(
+    *,
+    reference_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a reference, there now or once.")],
+    store: Store,
+    station: Station = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what happened to a reference: when, who, and from which label to which."""
+    with working():
+        from miwake.indexer.errors import StoreError  # noqa: PLC0415
+        from miwake.indexer.storage.store import ReferenceStore  # noqa: PLC0415
+
+        folder = station_path(store, station)
+        with ReferenceStore.open(folder) as references:
+            entries = references.history(reference_id)
+        if not entries:
+            message = f"{folder}: there never was a reference {reference_id!r}"
+            raise StoreError(message)
+        if as_json:
+            print_json({"id": reference_id, "history": [asdict(one) for one in entries]})
+            return
+        for one in entries:
+            print(f"revision {one.revision}  {one.at}  {one.actor}  {one.verb}  {_from_to(one)}")
+
+
+def _from_to(entry: HistoryEntry) -> str:
+    states = (entry.from_label, entry.from_failure_mode), (entry.to_label, entry.to_failure_mode)
+    return " → ".join("not there" if label is None else f"{label} ({mode})" for label, mode in states)
 
 
 def _show_change(change: Change, *, as_json: bool) -> None:

@@ -78,11 +78,17 @@ def station_path(store: Path, station: str) -> Path:
     raise StationNotFoundError(message)
 
 
-def actor() -> str:
-    """Return who is working, for the history."""
+def actor(name: str | None = None) -> str:
+    """Return who is working, for the history: as told, else the user of the system."""
     import getpass  # noqa: PLC0415
+    import os  # noqa: PLC0415
 
-    return getpass.getuser()
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"user {os.getuid()}"
 
 
 def report(what: str) -> None:
