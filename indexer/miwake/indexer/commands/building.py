@@ -111,6 +111,9 @@ def rebuild(
     embed_all: Annotated[
         bool, typer.Option("--embed-all", help="Embed what the current generation holds embedded already, too.")
     ] = False,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Build and check it only; `diff` compares it, `activate` switches to it.")
+    ] = False,
     as_json: AsJson = False,
     reading: ReadSettings,
     asked: dict[str, Any],
@@ -131,6 +134,7 @@ def rebuild(
             anchors_per_class=anchors_per_class,
             index_kind=index_kind,
             min_recall=min_recall,
+            stage=stage,
         )
         folder = StationFolder(station_path(store, station))
         records = None if add is None else training_rows(read(add, reading), rows, as_training_does=False)
