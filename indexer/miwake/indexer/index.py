@@ -5,30 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from miwake.indexer.answers import VerdictBatch
-from miwake.indexer.errors import ArtifactCorruptError, InvalidVectorError
+from miwake.indexer.errors import InvalidVectorError
+from miwake.indexer.judging import Judge
 from miwake.indexer.live import LiveReferences
 from miwake.indexer.overlay import make_overlay
-from miwake.indexer.querying import Asked, Found, find
+from miwake.indexer.querying import Asked, find
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
-from miwake.indexer.verdict.calibration import METHODS
-from miwake.indexer.verdict.judge import decide, weigh
-from miwake.indexer.verdict.reasons import beyond_limits, hold_back, reasons_for
-from miwake.indexer.verdict.votes import Classes
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from miwake.indexer.answers import NeighbourBatch
+    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
     from miwake.indexer.contents import IndexContents
     from miwake.indexer.filters import Filter
     from miwake.indexer.overlay import Overlay
-    from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.storage.reading import Changes
     from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
-    from miwake.indexer.verdict.judge import Weighed
 
 DEFAULT_NEIGHBOURS = 15
 
@@ -48,13 +41,7 @@ class InspectionIndex:
         self.scale = contents.embedder.scale(contents.flatness)
         self._overlay = overlay
         self._references = LiveReferences(contents, overlay)
-        self._classes = Classes.of(self._references.counted_labels(), contents.pass_labels)
-        if not np.array_equal(self._classes.labels, self._references.anchors.classes):
-            message = f"{self.station}/{self.generation}: anchors of other classes than the references'"
-            raise ArtifactCorruptError(message)
-        self._columns = self._classes.columns(self._references.labels)
-        self._class_failure_codes = self._references.usual_failure_codes(self.labels)
-        self._method = next(one for one, name in METHODS.items() if name == self.calibration.method)
+        self._judge = Judge(contents, self._references)
 
     def with_changes(self, changes: Changes) -> InspectionIndex:
         """Return an index of the same generation with the changes since its base revision, searched exactly."""
@@ -120,7 +107,7 @@ class InspectionIndex:
     @property
     def labels(self) -> tuple[int, ...]:
         """The classes among the references, sorted."""
-        return tuple(int(label) for label in self._classes.labels)
+        return tuple(int(label) for label in self._judge.classes.labels)
 
     @property
     def n_references(self) -> int:
@@ -177,47 +164,7 @@ class InspectionIndex:
             If the batch is not (Q, V), or empty.
         """
         embedded = self._embed(vectors, n_neighbours, least=0)
-        n_candidates = min(self.calibration.rerank.n_candidates, self.n_references)
-        candidates = self._references.find(vectors, embedded, n_candidates)
-        anchors = self._references.anchors
-        all_distances = anchors.all_distances(embedded)
-        anchor_distances = anchors.nearest_of_class(all_distances)
-        weighed = weigh(
-            candidates, anchor_distances, self._columns, self._classes, self.calibration.mix, self.calibration.vote
-        )
-        rows = np.arange(len(vectors))
-        answered = weighed.method_columns[:, self._method - 1]
-        model = self.calibration.probability
-        probabilities = model.class_probabilities(weighed.features, self._classes)
-        rejects = model.reject_probabilities(weighed.features) if self._classes.has_sides else None
-        label_probabilities = probabilities[rows, answered]
-        others = probabilities.copy()
-        others[rows, answered] = 0.0
-        novelty = candidates.novelty(self.calibration.n_novelty)
-        order = all_distances.argsort(axis=1, kind="stable")
-        found = Found(candidates, weighed.ranking[:, :n_neighbours], weighed.match_distances)
-        if options != AS_CALIBRATED or n_candidates < min(n_neighbours, self.n_references):
-            found = self._find(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
-        passes, thresholds = self._classes.passes[answered], self.calibration.thresholds
-        decisions = decide(passes, label_probabilities, rejects, novelty, thresholds)
-        health = self.contents.embedder.health(vectors)
-        beyond = beyond_limits(health, thresholds.health_at_most)
-        return VerdictBatch(
-            labels=self._classes.labels[answered],
-            failure_modes=self._vote_failure_modes(candidates, weighed, answered),
-            decisions=hold_back(decisions, beyond),
-            reasons=reasons_for(decisions, passes, rejects, beyond),
-            probabilities=label_probabilities.astype(np.float32),
-            reject_probabilities=None if rejects is None else rejects.astype(np.float32),
-            margins=(label_probabilities - others.max(axis=1)).astype(np.float32),
-            novelty=novelty,
-            health=health,
-            method=self._method,
-            method_labels=self._classes.labels[weighed.method_columns],
-            anchor_labels=anchors.labels[order],
-            anchor_distances=np.take_along_axis(all_distances, order, axis=1),
-            neighbours=self._references.neighbours(found),
-        )
+        return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
 
     def search(
         self,
@@ -238,10 +185,7 @@ class InspectionIndex:
         """
         embedded = self._embed(vectors, n_neighbours, least=1)
         asked = Asked(n_neighbours=n_neighbours, where=where, options=options)
-        return self._references.neighbours(self._find(vectors, embedded, asked))
-
-    def _find(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], asked: Asked) -> Found:
-        return find(self._references, self.calibration, vectors, embedded, asked)
+        return self._references.neighbours(find(self._references, self.calibration, vectors, embedded, asked))
 
     def _embed(self, vectors: NDArray[np.float32], n_neighbours: int, *, least: int) -> NDArray[np.float32]:
         if n_neighbours < least:
@@ -250,18 +194,3 @@ class InspectionIndex:
         if not len(vectors):
             raise InvalidVectorError(expected=f"(Q, {self.scale.n_values}) with Q at least 1", actual=vectors.shape)
         return self.contents.embedder.embed(vectors)
-
-    def _vote_failure_modes(
-        self, candidates: Candidates, weighed: Weighed, answered: NDArray[np.intp]
-    ) -> tuple[str, ...]:
-        """Return the failure mode with the most weight among the voting neighbours that bear the answered label."""
-        best = weighed.ranking[:, : self.calibration.vote.n_voting]
-        positions = np.take_along_axis(candidates.positions, best, axis=1)
-        weights = 1.0 - np.take_along_axis(weighed.match_distances, best, axis=1)
-        weights = np.where(self._columns[positions] == answered[:, None], weights, 0.0)
-        codes = self._references.failure_codes[positions]
-        totals = np.einsum("qij,qj->qi", codes[:, :, None] == codes[:, None, :], weights)
-        totals = np.where(weights > 0, totals, 0.0)
-        winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
-        winners = np.where(totals.max(axis=1) > 0, winners, self._class_failure_codes[answered])
-        return tuple(self._references.failure_mode_names[code] for code in winners.tolist())

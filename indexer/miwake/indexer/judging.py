@@ -1,0 +1,134 @@
+"""Judging vectors by the references of an index: candidates, votes, probabilities, the decision, and the evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from miwake.indexer.answers import VerdictBatch
+from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.querying import Asked, Found, find
+from miwake.indexer.search.options import AS_CALIBRATED
+from miwake.indexer.verdict.calibration import METHODS
+from miwake.indexer.verdict.judge import decide, weigh
+from miwake.indexer.verdict.reasons import beyond_limits, hold_back, reasons_for
+from miwake.indexer.verdict.votes import Classes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from miwake.indexer.contents import IndexContents
+    from miwake.indexer.live import LiveReferences
+    from miwake.indexer.search.candidates import Candidates
+    from miwake.indexer.verdict.judge import Weighed
+
+
+class Likelihoods(NamedTuple):
+    """How sure an answer is: of its label and beyond the runner-up (Q,) float64, and of a reject, or None."""
+
+    label: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    reject: NDArray[np.float64] | None
+
+
+class Judge:
+    """Judges as the index was calibrated, whatever evidence is asked for.
+
+    Attributes
+    ----------
+    classes : Classes
+        Of the references that count.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If the anchors are of other classes than the references.
+    """
+
+    def __init__(self, contents: IndexContents, references: LiveReferences) -> None:
+        self.classes = Classes.of(references.counted_labels(), contents.pass_labels)
+        if not np.array_equal(self.classes.labels, references.anchors.classes):
+            message = f"{contents.station}/{contents.generation}: anchors of other classes than the references'"
+            raise ArtifactCorruptError(message)
+        self._references = references
+        self._embedder = contents.embedder
+        self._calibration = contents.calibration
+        self._columns = self.classes.columns(references.labels)
+        self._class_failure_codes = references.usual_failure_codes(self.classes.labels.tolist())
+        self._method = next(one for one, name in METHODS.items() if name == contents.calibration.method)
+
+    def judge(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], asked: Asked) -> VerdictBatch:
+        """Return the verdicts on (Q, V) vectors with (Q, D) embeddings; ``asked`` is about the neighbours shown."""
+        n_candidates = min(self._calibration.rerank.n_candidates, self._references.n_counted)
+        candidates = self._references.find(vectors, embedded, n_candidates)
+        anchors = self._references.anchors
+        all_distances = anchors.all_distances(embedded)
+        weighed = self._weigh(candidates, anchors.nearest_of_class(all_distances))
+        answered = weighed.method_columns[:, self._method - 1]
+        likelihoods = self._likelihoods(weighed, answered)
+        novelty = candidates.novelty(self._calibration.n_novelty)
+        passes, thresholds = self.classes.passes[answered], self._calibration.thresholds
+        decisions = decide(passes, likelihoods.label, likelihoods.reject, novelty, thresholds)
+        health = self._embedder.health(vectors)
+        beyond = beyond_limits(health, thresholds.health_at_most)
+        order = all_distances.argsort(axis=1, kind="stable")
+        return VerdictBatch(
+            labels=self.classes.labels[answered],
+            failure_modes=self._vote_failure_modes(candidates, weighed, answered),
+            decisions=hold_back(decisions, beyond),
+            reasons=reasons_for(decisions, passes, likelihoods.reject, beyond),
+            probabilities=likelihoods.label.astype(np.float32),
+            reject_probabilities=None if likelihoods.reject is None else likelihoods.reject.astype(np.float32),
+            margins=likelihoods.margin.astype(np.float32),
+            novelty=novelty,
+            health=health,
+            method=self._method,
+            method_labels=self.classes.labels[weighed.method_columns],
+            anchor_labels=anchors.labels[order],
+            anchor_distances=np.take_along_axis(all_distances, order, axis=1),
+            neighbours=self._references.neighbours(self._shown(vectors, embedded, asked, candidates, weighed)),
+        )
+
+    def _weigh(self, candidates: Candidates, anchor_distances: NDArray[np.float32]) -> Weighed:
+        calibration = self._calibration
+        return weigh(candidates, anchor_distances, self._columns, self.classes, calibration.mix, calibration.vote)
+
+    def _likelihoods(self, weighed: Weighed, answered: NDArray[np.intp]) -> Likelihoods:
+        model = self._calibration.probability
+        probabilities = model.class_probabilities(weighed.features, self.classes)
+        rejects = model.reject_probabilities(weighed.features) if self.classes.has_sides else None
+        rows = np.arange(len(answered))
+        of_label = probabilities[rows, answered]
+        others = probabilities.copy()
+        others[rows, answered] = 0.0
+        return Likelihoods(of_label, of_label - others.max(axis=1), rejects)
+
+    def _shown(
+        self,
+        vectors: NDArray[np.float32],
+        embedded: NDArray[np.float32],
+        asked: Asked,
+        candidates: Candidates,
+        weighed: Weighed,
+    ) -> Found:
+        """Return the neighbours to show: the best of those that voted, unless others or more are asked for."""
+        n_candidates = candidates.positions.shape[1]
+        if asked.options == AS_CALIBRATED and n_candidates >= min(asked.n_neighbours, self._references.n_counted):
+            return Found(candidates, weighed.ranking[:, : asked.n_neighbours], weighed.match_distances)
+        return find(self._references, self._calibration, vectors, embedded, asked)
+
+    def _vote_failure_modes(
+        self, candidates: Candidates, weighed: Weighed, answered: NDArray[np.intp]
+    ) -> tuple[str, ...]:
+        """Return the failure mode with the most weight among the voting neighbours that bear the answered label."""
+        best = weighed.ranking[:, : self._calibration.vote.n_voting]
+        positions = np.take_along_axis(candidates.positions, best, axis=1)
+        weights = 1.0 - np.take_along_axis(weighed.match_distances, best, axis=1)
+        weights = np.where(self._columns[positions] == answered[:, None], weights, 0.0)
+        codes = self._references.failure_codes[positions]
+        totals = np.einsum("qij,qj->qi", codes[:, :, None] == codes[:, None, :], weights)
+        totals = np.where(weights > 0, totals, 0.0)
+        winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
+        winners = np.where(totals.max(axis=1) > 0, winners, self._class_failure_codes[answered])
+        return tuple(self._references.failure_mode_names[code] for code in winners.tolist())
