@@ -106,6 +106,7 @@ def test_a_loss_brings_its_own_margin_and_a_given_one_is_kept() -> None:
 def test_the_two_sides_of_each_ablation_differ_in_one_setting() -> None:
     random, mean = preset("smnrt11-random").settings, preset("smnrt11-mean").settings
     assert replace(random, loss=replace(random.loss, anchor="mean-vector")) == mean
+    assert mean == preset("smnrt17").settings
     published, corrected = preset("smnrt12-published").settings, preset("smnrt12").settings
     assert replace(published, loss=replace(published.loss, sign="triplet")) == corrected
 
