@@ -130,8 +130,11 @@ def _parity_rows(rows: TrainingRows) -> NDArray[np.float32]:
 
 def _normalisation(preset: Preset) -> str:
     scaled = "value range to 0 … 1"
-    if preset.settings.network.kind == "mlp":
+    kind = preset.settings.network.kind
+    if kind == "mlp":
         return scaled
+    if kind == "timm":
+        return f"{scaled}; three equal channels, less ImageNet's colour means, over its deviations"
     return f"{scaled}; channel 1 on that scale, channel 2 with each map's own mean and deviation taken out"
 
 
