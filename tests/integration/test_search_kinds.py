@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import faiss
@@ -230,3 +232,39 @@ def test_a_loaded_index_proposes_what_the_built_one_did(tmp_path: Path) -> None:
     embeddings = np.load(tmp_path / EMBEDDINGS_FILE, mmap_mode="r")
     found = propose(load_index(tmp_path, card, embeddings), clusters(3000)[:50], 1)
     assert found[:, 0].tolist() == list(range(50))
+
+
+HELD = """
+import json, sys
+from pathlib import Path
+import faiss
+import numpy as np
+from miwake.indexer.search.card import read_card
+from miwake.indexer.search.loading import load_index
+from miwake.indexer.search.proposing import exact_index, propose
+
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+faiss.omp_set_num_threads(1)
+folder = Path(sys.argv[1])
+embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
+queries = np.random.default_rng(0).standard_normal((64, embeddings.shape[1]), dtype=np.float32)
+propose(exact_index(queries), queries, 10)
+card = read_card(folder)
+before = anonymous()
+index = load_index(folder, card, embeddings)
+propose(index, queries, 100)
+print((anonymous() - before) / len(embeddings))
+"""
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf-flat"])
+def test_an_open_index_holds_no_copy_of_the_embeddings(tmp_path: Path, kind: str) -> None:
+    write_embeddings(tmp_path, clusters(40_000, 128))
+    build_search(tmp_path, EMBEDDINGS_FILE, SearchSettings(kind=kind, min_recall=0.5))  # type: ignore[arg-type]
+    command = [sys.executable, "-c", HELD, str(tmp_path)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own
+    # Bytes a reference, of memory that is no mapped file: the embedding has 512, its half precision 256.
+    assert float(told) < 60

@@ -65,7 +65,7 @@ def run_task(task: Task) -> Found:
     index, settled = build_kind(task.kind, embeddings, seed=task.seed)
     Path(task.index).write_bytes(faiss.serialize_index(index).data)
     test = AgreementTest(embeddings, task.n_candidates, seed=task.seed)
-    for parameters in efforts(task.kind, settled):
+    for parameters in efforts(task.kind, settled, n_references=len(embeddings), n_candidates=task.n_candidates):
         found = Found(
             parameters=parameters,
             agreement=test.agreement(ReferenceIndex(embeddings, index, parameters)),

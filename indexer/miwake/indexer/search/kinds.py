@@ -60,12 +60,18 @@ def build_kind(kind: str, embeddings: NDArray[np.float32], *, seed: int) -> tupl
     return index, parameters
 
 
-def efforts(kind: str, settled: dict[str, int]) -> Sequence[dict[str, int]]:
-    """Return the parameters of ever more thorough searches of an index of a kind."""
+def efforts(kind: str, settled: dict[str, int], *, n_references: int, n_candidates: int) -> Sequence[dict[str, int]]:
+    """Return the parameters of ever more thorough searches of an index of a kind.
+
+    So many lists are looked into that they hold twice the candidates, as a rule: a query that finds too few would be
+    compared with all references.
+    """
     if kind == "hnsw":
         return [{**settled, "ef_search": one} for one in EF_SEARCHES]
-    probes = [one for one in PROBES if one < settled["n_lists"]]
-    probing = [{**settled, "n_probes": one} for one in (*probes, settled["n_lists"])]
+    n_lists = settled["n_lists"]
+    least = math.ceil(2 * n_candidates * n_lists / n_references)
+    probes = sorted({max(one, least) for one in PROBES if max(one, least) < n_lists} | {n_lists})
+    probing = [{**settled, "n_probes": one} for one in probes]
     if kind == "ivf-flat":
         return probing
     return [{**one, "n_refined": more} for one in probing for more in N_REFINED]

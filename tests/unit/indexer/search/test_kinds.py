@@ -25,7 +25,7 @@ def index_of(kind: str, embeddings: np.ndarray, *, effort: int = -1) -> Referenc
     if kind == "flat":
         return exact_index(embeddings)
     built, settled = build_kind(kind, embeddings, seed=0)
-    return ReferenceIndex(embeddings, built, efforts(kind, settled)[effort])
+    return ReferenceIndex(embeddings, built, efforts(kind, settled, n_references=N, n_candidates=1)[effort])
 
 
 def nearest_by_hand(embeddings: np.ndarray, queries: np.ndarray, n_nearest: int) -> np.ndarray:
@@ -102,5 +102,19 @@ def test_the_lists_are_as_many_as_eight_roots_of_the_references() -> None:
     assert 1100 <= settled["n_lists"] <= 1160
 
 
+def probes(n_lists: int, n_references: int, n_candidates: int) -> list[int]:
+    found = efforts("ivf-flat", {"n_lists": n_lists}, n_references=n_references, n_candidates=n_candidates)
+    return [one["n_probes"] for one in found]
+
+
 def test_an_effort_beyond_all_lists_is_not_tried() -> None:
-    assert [one["n_probes"] for one in efforts("ivf-flat", {"n_lists": 7})] == [4, 6, 7]
+    assert probes(7, 7000, 1) == [4, 6, 7]
+
+
+def test_no_effort_looks_into_lists_that_hold_too_few_candidates() -> None:
+    # Twenty references a list, and two hundred to be met.
+    assert probes(1000, 20_000, 100)[:4] == [10, 12, 14, 16]
+
+
+def test_with_more_candidates_than_references_all_lists_are_looked_into() -> None:
+    assert probes(7, 140, 1000) == [7]
