@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from miwake.indexer.storage.transfer import VersionBatch
 
 SUFFIX = ".parquet"
-ROW_GROUP = 8
-"""Batches of the store in a row group: 16,384 references, 92 MB of vectors of 1,404 values."""
+ROW_GROUP = 4
+"""Batches of the store in a row group: 8,192 references, 46 MB of vectors of 1,404 values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from miwake.indexer.errors import ArtifactCorruptError, DataError
 from miwake.indexer.records import row_hash
 from miwake.indexer.storage.changes import Change, Writer
 from miwake.indexer.storage.reading import VERSION_COLUMNS, Revision, Snapshot, checked_version, read_revision
+from miwake.indexer.storage.schema import checksum
 
 if TYPE_CHECKING:
     import sqlite3
@@ -157,11 +158,14 @@ def _vectors(versions: Sequence[Version], contents: Sequence[Any], n_values: int
 
 
 class Restorer(Writer):
-    """Writes versions inside the caller's transaction; the revisions come last, when all that they did is known."""
+    """Writes versions inside the caller's transaction.
+
+    What a revision did is known when the last version is written: until then it counts nothing. (To write it last,
+    foreign keys would have to wait, and SQLite then looks through all versions for every vector.)
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, actor: str, at: str) -> None:
         super().__init__(connection, path, actor=actor, at=at)
-        connection.execute("PRAGMA defer_foreign_keys = ON")
         self._vector_id = self._next("vector_id", "vectors")
 
     def restore(self, batches: Iterable[VersionBatch], source: str) -> None:
@@ -176,6 +180,8 @@ class Restorer(Writer):
         begun, ended = Counter[int](), Counter[int]()
         for batch in batches:
             for revision in (*batch.begun, *(batch.ended or ())):
+                if revision.revision not in told:
+                    self._insert_revision(revision)
                 if told.setdefault(revision.revision, revision[1:4]) != revision[1:4]:
                     raise _no_history(source, f"revision {revision.revision} is told in two ways")
             for version, vector in zip(batch.versions, batch.vectors, strict=True):
@@ -183,7 +189,7 @@ class Restorer(Writer):
                 if version.until_revision is not None:
                     ended[version.until_revision] += 1
                 self._write(version, vector, source)
-        self._write_revisions(told, begun, ended, source)
+        self._count_revisions(told, begun, ended, source)
         for query in (_OVERLAP_QUERY, _STRAY_QUERY, _UNENDED_QUERY):
             row = self._connection.execute(query).fetchone()
             if row is not None:
@@ -206,12 +212,15 @@ class Restorer(Writer):
                 if not self._is_absent(*what, where=source):
                     n_unchanged += 1
                     continue
+                if sequence == first:
+                    self._begin("add", n_changed=0, n_more=0)
                 added = version._replace(sequence=sequence, since_revision=latest.revision + 1, until_revision=None)
                 self._write(added, vector, source)
                 sequence += 1
-        n_added = sequence - first
-        revision = self._begin("add", n_changed=n_added, n_more=n_added) if n_added else latest.revision
-        return Change(revision=revision, n_added=n_added, n_unchanged=n_unchanged)
+        n_added, now = sequence - first, self._latest
+        if n_added:
+            self._count(now._replace(n_changed=n_added, n_references=latest.n_references + n_added))
+        return Change(revision=now.revision, n_added=n_added, n_unchanged=n_unchanged)
 
     def _write(self, version: Version, vector: NDArray[np.float32], source: str) -> None:
         found = self._connection.execute("SELECT vector_id FROM vectors WHERE sha256 = ?", (version.sha256,)).fetchone()
@@ -219,15 +228,14 @@ class Restorer(Writer):
             self._insert_vector(self._vector_id, version.sha256, vector)
             found, self._vector_id = (self._vector_id,), self._vector_id + 1
         is_known = self._connection.execute(
-            "SELECT 1 FROM reference_versions WHERE (sequence, since_revision) = (?, ?) "
-            "OR (id = ? AND until_revision IS NULL AND ? IS NULL)",
-            (version.sequence, version.since_revision, version.id, version.until_revision),
-        ).fetchone()
+            "SELECT 1 FROM reference_versions WHERE (sequence, since_revision) = (?, ?)",
+            (version.sequence, version.since_revision),
+        ).fetchone() or (version.until_revision is None and self._find(version.id))
         if is_known:
             raise _no_history(source, f"reference {version.id!r} is there twice")
         self._insert_version(version, found[0])
 
-    def _write_revisions(
+    def _count_revisions(
         self, told: dict[int, tuple[str, str, str]], begun: Counter[int], ended: Counter[int], source: str
     ) -> None:
         n_references = 0
@@ -237,7 +245,13 @@ class Restorer(Writer):
             if verb not in VERBS:
                 raise _no_history(source, f"revision {number}: verb {verb!r}, expected {', '.join(VERBS)}")
             n_references += begun[number] - ended[number]
-            self._insert_revision(Revision(number, at, actor, verb, max(begun[number], ended[number]), n_references))
+            self._count(Revision(number, at, actor, verb, max(begun[number], ended[number]), n_references))
+
+    def _count(self, revision: Revision) -> None:
+        self._connection.execute(
+            "UPDATE revisions SET n_changed = ?, n_references = ?, checksum = ? WHERE revision = ?",
+            (revision.n_changed, revision.n_references, checksum(*revision), revision.revision),
+        )
 
 
 def _no_history(source: str, what: str) -> DataError:
