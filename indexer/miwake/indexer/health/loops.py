@@ -73,51 +73,54 @@ def _along(u: Values, steps_count: Values, curves_count: Values) -> Any:
 
 
 @_sum
-def _down(u: Values, n_columns: int) -> Any:
-    """Return the squared steps and curves along the columns, summed."""
-    steps = curves = ZERO
-    for j in range(len(u) - n_columns):
-        step = u[j + n_columns] - u[j]
-        steps += step * step
+def _down(u: Values, columns: Values) -> Any:
+    """Write the squared steps of each column into ``columns``; return their squared curves, summed over all of them."""
+    n_columns = len(columns)
+    columns[:] = ZERO
+    for first in range(0, len(u) - n_columns, n_columns):
+        for j in range(n_columns):
+            step = u[first + n_columns + j] - u[first + j]
+            columns[j] += step * step
+    curves = ZERO
     for j in range(len(u) - 2 * n_columns):
         curve = (u[j + 2 * n_columns] - u[j + n_columns]) - (u[j + n_columns] - u[j])
         curves += curve * curve
-    return steps, curves
+    return curves
 
 
 @_sum
-def _is_dead(u: Values, first: int, stop: int, stride: int) -> Any:
-    """Return whether a line hardly steps; most are told by their two ends."""
-    if abs(u[stop - stride] - u[first]) > DEAD_SUM:
+def _is_dead(row: Values) -> Any:
+    """Return whether a row hardly steps; most that do are told by their two ends."""
+    if abs(row[-1] - row[0]) > DEAD_SUM:
         return False
     steps = ZERO
-    for j in range(first, stop - stride, stride):
-        steps += (u[j + stride] - u[j]) * (u[j + stride] - u[j])
+    for j in range(len(row) - 1):
+        steps += (row[j + 1] - row[j]) * (row[j + 1] - row[j])
     return steps <= DEAD_SQUARED
 
 
 @_sum
-def _count_dead(u: Values, n_rows: int, n_columns: int) -> Any:
+def _count_dead(u: Values, n_rows: int, columns: Values) -> Any:
+    n_columns = len(columns)
     n_dead = 0
     if n_columns > 1:
         for row in range(n_rows):
-            n_dead += _is_dead(u, row * n_columns, (row + 1) * n_columns, 1)
+            n_dead += _is_dead(u[row * n_columns : (row + 1) * n_columns])
     if n_rows > 1:
-        for column in range(n_columns):
-            n_dead += _is_dead(u, column, len(u) + column, n_columns)
+        for j in range(n_columns):
+            n_dead += columns[j] <= DEAD_SQUARED
     return n_dead
 
 
 @_sum
-def _focus(u: Values, n_rows: int, n_columns: int, steps_count: Values, curves_count: Values) -> Any:
+def _focus(along: Any, down: Any, n_rows: int, n_columns: int) -> Any:
+    """Return the focus from the squared steps and curves of both axes."""
     focus = SHARP_FOCUS
     if n_columns >= CURVE:
-        steps, curves = _along(u, steps_count, curves_count)
-        focus = (curves + SHARP_FOCUS * ADDED) / (steps + ADDED)
+        focus = (along[1] + SHARP_FOCUS * ADDED) / (along[0] + ADDED)
     if n_rows >= CURVE:
-        steps, curves = _down(u, n_columns)
-        down = (curves + SHARP_FOCUS * ADDED) / (steps + ADDED)
-        focus = min(focus, down) if n_columns >= CURVE else down
+        of_columns = (down[1] + SHARP_FOCUS * ADDED) / (down[0] + ADDED)
+        focus = min(focus, of_columns) if n_columns >= CURVE else of_columns
     return focus
 
 
@@ -128,6 +131,7 @@ def measure_maps(
     n_values = len(anchor)
     n_rows = n_values // n_columns
     u = np.empty(n_values, dtype=np.float32)
+    columns = np.empty(n_columns, dtype=np.float32)
     steps_count, curves_count = np.ones(n_values, dtype=np.float32), np.ones(n_values, dtype=np.float32)
     steps_count[n_columns - 1 :: n_columns] = ZERO
     curves_count[n_columns - 1 :: n_columns] = ZERO
@@ -142,6 +146,7 @@ def measure_maps(
         out[q, 0] = mean
         out[q, 1] = math.sqrt(_squares(u, mean) / np.float32(n_values))
         out[q, 2] = (product + REGULAR) / size
-        out[q, 3] = _focus(u, n_rows, n_columns, steps_count, curves_count)
+        curves = _down(u, columns)
+        out[q, 3] = _focus(_along(u, steps_count, curves_count), (columns.sum(), curves), n_rows, n_columns)
         out[q, 4] = ended / np.float32(n_values)
-        out[q, 5] = np.float32(_count_dead(u, n_rows, n_columns)) / np.float32(n_rows + n_columns)
+        out[q, 5] = np.float32(_count_dead(u, n_rows, columns)) / np.float32(n_rows + n_columns)
