@@ -130,7 +130,7 @@ def roll_back(station_folder: Path, generation: str | None = None) -> Inspection
         if generation is None:
             generation = _generation_before(station)
         index = open_index(station_folder, generation)
-        activate(station, generation, follows=False)
+        activate(station, generation, follows=False, is_verified=True)
     return index
 
 

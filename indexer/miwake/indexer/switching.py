@@ -27,5 +27,5 @@ def switch_to(station_folder: Path, generation: str) -> InspectionIndex:
     station = StationFolder(station_folder)
     with station.lock():
         index = open_index(station_folder, generation)
-        activate(station, generation)
+        activate(station, generation, is_verified=True)
     return follow(index, station_folder)

@@ -131,13 +131,15 @@ def build_generation(station: StationFolder, write: Callable[[Path], Contents]) 
     return manifest
 
 
-def activate(station: StationFolder, generation: str, *, follows: bool = True) -> None:
+def activate(station: StationFolder, generation: str, *, follows: bool = True, is_verified: bool = False) -> None:
     """Make a generation current, durably, after verifying it: the end of publishing, and all of rolling back.
 
     Parameters
     ----------
     follows : bool
         Whether later changes of the references are served with it; a roll back says no.
+    is_verified : bool
+        Whether the caller has opened it, and so read all of it, since it took the lock: once is enough.
 
     Raises
     ------
@@ -148,7 +150,8 @@ def activate(station: StationFolder, generation: str, *, follows: bool = True) -
     """
     with station.lock(), system_errors():
         folder = _existing(station, generation)
-        verify(folder)
+        if not is_verified:
+            verify(folder)
         _point_to(station, generation, follows=follows)
 
 
