@@ -18,8 +18,11 @@ from miwake.indexer.errors import StoreError
 from miwake.indexer.opening import RAW_FILE, load
 from miwake.indexer.reuse import EMBEDDINGS_FILE
 from miwake.indexer.search.building import SearchSettings, build_search
+from miwake.indexer.search.loading import load_index
+from miwake.indexer.search.pool import Pool, propose_among
 from miwake.indexer.search.recall import RECALL_FILE, measure_recall
 from miwake.indexer.search.rows import to_unit_scale
+from miwake.indexer.soart3.kernel import measures_by_id
 from miwake.indexer.storage.array_file import ArrayWriter
 from miwake.indexer.storage.files import to_json
 from miwake.indexer.storage.reference_files import ReferenceFiles, map_array
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from miwake.indexer.build import BuildSettings
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.reuse import KnownEmbeddings
+    from miwake.indexer.search.proposing import ReferenceIndex
     from miwake.indexer.storage.schema import StationSchema
     from miwake.indexer.storage.store import ReferenceStore
 
@@ -161,15 +165,17 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
     )
     hashes = dict(streamed.hashes)
     with ThreadPoolExecutor(1, thread_name_prefix="index") as pool:
-        index_built = pool.submit(build_search, folder, EMBEDDINGS_FILE, searching, report=steps.report)
+        built = pool.submit(build_search, folder, EMBEDDINGS_FILE, searching, report=steps.report)
         with steps.timed("calibrate", "calibrating, and building the index beside it"):
-            calibrated = _calibrate(folder, references, embeddings, source, settings)
+            calibrated = _calibrate(
+                folder, references, embeddings, source, settings, lambda: load_index(folder, built.result(), embeddings)
+            )
             (folder / CALIBRATION_FILE).write_bytes(to_json(calibrated.calibration))
             (folder / SCORES_FILE).write_bytes(calibrated.scores.to_npz())
             if calibrated.calibration.rerank.space == "raw":
                 hashes[RAW_FILE] = _write_raw(folder, references.vectors, card.value_range)
         with steps.timed("index", "finishing the index"):
-            index_built.result()
+            built.result()
             index = load(folder, source.embedder, source.schema, station="", generation="", revision=source.revision)
             (folder / CANARIES_FILE).write_bytes(make_canaries(index, references.vectors, references.labels).to_npz())
         with steps.timed("recall", "comparing the candidates with all references"):
@@ -182,9 +188,17 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
 
 
 def _calibrate(
-    folder: Path, references: ReferenceFiles, embeddings: NDArray[np.float32], source: Source, settings: BuildSettings
+    folder: Path,
+    references: ReferenceFiles,
+    embeddings: NDArray[np.float32],
+    source: Source,
+    settings: BuildSettings,
+    wait_for_index: Callable[[], ReferenceIndex],
 ) -> Calibrated:
-    """Fit anchors and calibration, and write the anchors."""
+    """Fit anchors and calibration, and write the anchors.
+
+    What is fitted is compared with all references while the index is built; further rows are answered through it.
+    """
     labels, card = references.labels, source.embedder.card
     everything = np.arange(len(references))
     parts = references.texts("part", everything)
@@ -198,6 +212,13 @@ def _calibrate(
         seed=settings.seed,
     )
     (folder / ANCHORS_FILE).write_bytes(anchors.to_npz())
+    pool = Pool(np.flatnonzero(~calibrates), everything[:0])
+
+    def find_more(queries: NDArray[np.float32], n_candidates: int) -> NDArray[np.int64]:
+        positions = propose_among(pool, wait_for_index(), queries, n_candidates)
+        distances = measures_by_id(queries, embeddings, positions).distance
+        return np.take_along_axis(positions, distances.argsort(axis=1)[:, :n_candidates], axis=1)
+
     sample = Sample(embeddings=embeddings, vectors=references.vectors, labels=labels, value_range=card.value_range)
     return calibrate(
         sample,
@@ -208,6 +229,7 @@ def _calibrate(
         n_candidates=settings.n_candidates,
         n_voting=settings.n_voting,
         seed=settings.seed,
+        find_more=find_more,
     )
 
 

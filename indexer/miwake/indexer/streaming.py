@@ -1,6 +1,6 @@
 """From the store into a generation's folder: references are read, verified, written and embedded batch by batch.
 
-Reading, hashing and writing go on while the batch before is embedded on a thread of its own; ONNX Runtime, SQLite and
+Reading, hashing and writing go on while the batch before is embedded on threads of their own; ONNX Runtime, SQLite and
 hashlib let the other run. No more than a few batches of vectors are held at once, whatever the number of references.
 """
 
@@ -31,7 +31,10 @@ BATCH = 512
 """References in hand at once, 3 MB of vectors of 1,404 values: what was read is still in the cache when it is hashed,
 written and embedded. A multiple of what the embedder runs at once, so that batches change no embedding."""
 
-AHEAD = 2
+N_EMBEDDING = 2
+"""Threads that embed: reading leaves a part of its core to the second, on a machine that has two."""
+
+AHEAD = 3
 """Batches that wait to be embedded while the next is read."""
 
 
@@ -75,7 +78,7 @@ def stream_references(
     with (
         ReferenceWriter(folder, n_references, card.n_values) as references,
         ArrayWriter(folder / EMBEDDINGS_FILE, n_references, card.n_dimensions) as embeddings,
-        ThreadPoolExecutor(1, thread_name_prefix="embed") as pool,
+        ThreadPoolExecutor(N_EMBEDDING, thread_name_prefix="embed") as pool,
     ):
 
         def take() -> None:

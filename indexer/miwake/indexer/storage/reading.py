@@ -305,13 +305,12 @@ def read_changes(connection: sqlite3.Connection, path: Path, schema: StationSche
 
 def _batch(rows: Sequence[Any], path: Path, schema: StationSchema, revision: int) -> Snapshot:
     versions = [checked_version(row[:-1], path) for row in rows]
-    vectors = np.empty((len(rows), schema.n_values), dtype=np.float32)
-    for vector, version, row in zip(vectors, versions, rows, strict=True):
-        content = row[-1]
+    contents = [row[-1] for row in rows]
+    for version, content in zip(versions, contents, strict=True):
         if not isinstance(content, bytes) or hashlib.sha256(content).digest() != version.sha256:
             message = f"{path}: the vector of reference {version.id!r} is damaged"
             raise ArtifactCorruptError(message)
-        vector[:] = np.frombuffer(content, dtype="<f4")
+    vectors = np.frombuffer(bytearray().join(contents), dtype="<f4").reshape(len(rows), schema.n_values)
     return Snapshot(
         revision=revision,
         vectors=vectors,

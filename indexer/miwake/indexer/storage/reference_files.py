@@ -67,8 +67,9 @@ class ReferenceWriter:
             self._texts[name].append(pa.array(getattr(batch, attribute), type=pa.large_utf8()))
         for name, attribute in _REPEATING.items():
             code_of = self._names[name]
-            codes = [code_of.setdefault(text, len(code_of)) for text in getattr(batch, attribute)]
-            self._codes[name].append(np.array(codes, dtype=np.int32))
+            column = pa.array(getattr(batch, attribute), type=pa.large_utf8()).dictionary_encode()
+            codes = [code_of.setdefault(text, len(code_of)) for text in column.dictionary.to_pylist()]
+            self._codes[name].append(np.array(codes, dtype=np.int32)[column.indices.to_numpy()])
 
     def finish(self) -> dict[str, str]:
         """Write what was held, and return the SHA-256 of ``vectors.npy`` by its name.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from miwake.indexer import evaluation
 from miwake.indexer.answers import LabelMethod
@@ -29,9 +31,7 @@ from miwake.indexer.verdict.scores import CalibrationScores, joined
 from miwake.indexer.verdict.votes import Classes, count, distance_weights, log_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator, Sequence
 
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.judge import Weighed
@@ -65,6 +65,9 @@ REJECT_AT_LEAST = 0.5
 SURE_AT_LEAST = 0.5
 MIN_QUERIES = 10
 """Fewer calibration rows than this say nothing."""
+
+Find = Callable[[NDArray[np.float32], int], NDArray[np.int64]]
+"""Returns the rows (Q, M) that are nearest to (Q, D) queries, and M."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def calibrate(
     n_candidates: int = 100,
     n_voting: int = 15,
     seed: int = 0,
+    find_more: Find | None = None,
 ) -> Calibrated:
     """Fit mix, vote, probabilities and thresholds, choose the method that measures best, and answer every row.
 
@@ -125,6 +129,9 @@ def calibrate(
         M, and how many references vote.
     seed : int
         Of the random pairs and of the rows used where there are more than ``MAX_QUERIES``.
+    find_more : callable, optional
+        Returns the rows (Q, M) of the references nearest to (Q, D) embedded queries, for rows that nothing is fitted
+        on; by default every reference is compared.
 
     Raises
     ------
@@ -173,7 +180,7 @@ def calibrate(
     )
     further = [
         _answer_further(
-            _bench(sample, rows, chosen, anchors, pass_labels, n_candidates=n_candidates, seed=seed),
+            _bench(sample, rows, chosen, anchors, pass_labels, n_candidates=n_candidates, seed=seed, find=find_more),
             rerank,
             vote,
             method,
@@ -261,10 +268,16 @@ def _bench(
     *,
     n_candidates: int,
     seed: int,
+    find: Find | None = None,
 ) -> Bench:
     references = rows.references
+    n_candidates = min(n_candidates, len(references))
     classes = Classes.of(sample.labels[references], pass_labels)
     embedded = sample.embeddings[chosen]
+    if find is None:
+        found = find_exactly(embedded, sample.embeddings, references, n_candidates)
+    else:
+        found = find(embedded, n_candidates)
     drawn = np.random.default_rng(seed).integers(0, len(references), (len(chosen), N_RANDOM_PAIRS))
     return Bench(
         sample,
@@ -273,7 +286,7 @@ def _bench(
         classes,
         classes.columns(sample.labels),
         classes.columns(sample.labels[chosen]),
-        find_exactly(embedded, sample.embeddings, references, min(n_candidates, len(references))),
+        found,
         references[drawn],
         rows.folds[chosen],
     )
@@ -286,7 +299,7 @@ def _part_numbers(parts: Sequence[str]) -> NDArray[np.intp]:
 
 def _fit_bandwidth(bench: Bench, n_voting: int) -> float:
     """Return the bandwidth under which the class-balanced shares say most about the truth, classes weighing alike."""
-    candidates = bench.measured(RerankSettings()).candidates
+    candidates = bench.candidates(RerankSettings())
     distances = candidates.distances[:, :n_voting]
     columns = bench.reference_columns[candidates.positions[:, :n_voting]]
     unit = max(float(np.median(distances[:, -1])), 1e-6)
@@ -358,7 +371,7 @@ def _answer_further(
     bench: Bench, rerank: RerankSettings, vote: VoteSettings, method: LabelMethod, fitted: _CrossFitted, rows: _Rows
 ) -> CalibrationScores:
     """Return the scores of rows that nothing was fitted on, each still by the fit of its part's fold."""
-    candidates = bench.measured(rerank).candidates
+    candidates = bench.candidates(rerank)
     crossed = _unanswered(bench, fitted.fits)
     for fold, (mix, model) in enumerate(fitted.fits):
         held_out = np.flatnonzero(bench.folds == fold)
