@@ -61,7 +61,7 @@ class Judge:
     def judge(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], asked: Asked) -> VerdictBatch:
         """Return the verdicts on (Q, V) vectors with (Q, D) embeddings; ``asked`` is about the neighbours shown."""
         n_candidates = min(self._calibration.rerank.n_candidates, self._references.n_counted)
-        candidates = self._references.find(vectors, embedded, n_candidates)
+        candidates = self._references.find_voters(vectors, embedded, n_candidates)
         anchors = self._references.anchors
         all_distances = anchors.all_distances(embedded)
         weighed = self._weigh(candidates, anchors.nearest_of_class(all_distances))
@@ -69,7 +69,8 @@ class Judge:
         likelihoods = self._likelihoods(weighed, answered)
         novelty = candidates.novelty(self._calibration.n_novelty)
         passes, thresholds = self.classes.passes[answered], self._calibration.thresholds
-        decisions = decide(passes, likelihoods.label, likelihoods.reject, novelty, thresholds)
+        to_decide = np.where(passes, self._novelty_of_passing(candidates, novelty), novelty)
+        decisions = decide(passes, likelihoods.label, likelihoods.reject, to_decide, thresholds)
         health = self._embedder.health(vectors)
         beyond = beyond_limits(health, thresholds.health_at_most)
         order = all_distances.argsort(axis=1, kind="stable")
@@ -89,6 +90,14 @@ class Judge:
             anchor_distances=np.take_along_axis(all_distances, order, axis=1),
             neighbours=self._references.neighbours(self._shown(vectors, embedded, asked, candidates, weighed)),
         )
+
+    def _novelty_of_passing(self, candidates: Candidates, novelty: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the novelty to passing: rejects that were added since make nothing near enough to pass."""
+        added_rejects = self._references.is_added(candidates.positions)
+        added_rejects &= ~self.classes.passes[self._columns[candidates.positions]]
+        if not added_rejects.any():
+            return novelty
+        return candidates.novelty(self._calibration.n_novelty, without=added_rejects)
 
     def _weigh(self, candidates: Candidates, anchor_distances: NDArray[np.float32]) -> Weighed:
         calibration = self._calibration
@@ -113,7 +122,7 @@ class Judge:
         weighed: Weighed,
     ) -> Found:
         """Return the neighbours to show: the best of those that voted, unless others or more are asked for."""
-        n_candidates = candidates.positions.shape[1]
+        n_candidates = min(self._calibration.rerank.n_candidates, candidates.positions.shape[1])
         if asked.options == AS_CALIBRATED and n_candidates >= min(asked.n_neighbours, self._references.n_counted):
             return Found(candidates, weighed.ranking[:, : asked.n_neighbours], weighed.match_distances)
         return find(self._references, self._calibration, vectors, embedded, asked)

@@ -134,14 +134,39 @@ class LiveReferences:
         n_candidates : int
             M; at most ``n_counted``.
         """
+        found, added = self._find_both(vectors, embedded, n_candidates)
+        return found if added is None else nearest(found.beside(added), n_candidates)
+
+    def find_voters(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int) -> Candidates:
+        """Return the M nearest of the generation, and besides what was added and is as near as the last of them.
+
+        What was added takes no place away, so that a new reject cannot keep another reject from voting. At most M of
+        the added are returned; where a query has fewer than another, the rest is infinitely far, and comes last.
+        """
+        found, added = self._find_both(vectors, embedded, n_candidates)
+        if added is None:
+            return found
+        reach = found.distances[:, -1:] if found.distances.shape[1] == n_candidates else np.float32(np.inf)
+        near = added.beyond(reach)
+        n_near = int(np.isfinite(near.distances).sum(axis=1).max())
+        near = nearest(near, min(n_near, n_candidates))
+        return nearest(found.beside(near), found.positions.shape[1] + near.positions.shape[1])
+
+    def is_added(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of some positions are of references that were added since the generation was built."""
+        return np.asarray(positions >= self._n_stored)
+
+    def _find_both(
+        self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int
+    ) -> tuple[Candidates, Candidates | None]:
+        """Return the M nearest of the generation, nearest first, and all that were added, in no order."""
         queries = embedded if self._space.is_embedding else self._rows.to_unit_scale(vectors)
         found = self._find_stored(embedded, queries, n_candidates)
         if self._overlay is None or not len(self._overlay):
-            return found
+            return found, None
         embeddings = self._overlay.embeddings
         references = embeddings if self._space.is_embedding else self._rows.to_unit_scale(self._overlay.added.vectors)
-        added = measure_every(embedded, embeddings, self._space.over(references), queries, first=self._n_stored)
-        return nearest(found.beside(added), n_candidates)
+        return found, measure_every(embedded, embeddings, self._space.over(references), queries, first=self._n_stored)
 
     def _find_stored(
         self, embedded: NDArray[np.float32], queries: NDArray[np.float32], n_candidates: int

@@ -33,9 +33,12 @@ class Candidates:
     eta: NDArray[np.float32]
     gamma: NDArray[np.float32]
 
-    def novelty(self, n_nearest: int) -> NDArray[np.float32]:
-        """Return the mean distance to the ``n_nearest`` nearest references, (Q,) float32."""
-        return np.asarray(self.distances[:, :n_nearest].mean(axis=1))
+    def novelty(self, n_nearest: int, *, without: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Return the mean distance to the ``n_nearest`` nearest references, (Q,) float32; some (Q, M) may not count."""
+        if without is None:
+            return np.asarray(self.distances[:, :n_nearest].mean(axis=1))
+        distances = np.sort(np.where(without, np.float32(np.inf), self.distances), axis=1)
+        return np.asarray(distances[:, :n_nearest].mean(axis=1))
 
     def beside(self, other: Candidates) -> Candidates:
         """Return these and other candidates of the same queries, in no order."""
@@ -44,6 +47,11 @@ class Candidates:
     def without(self, masked: NDArray[np.int64]) -> Candidates:
         """Return the candidates with those at ``masked`` positions infinitely far, in no order."""
         distances = np.where(np.isin(self.positions, masked), np.float32(np.inf), self.distances)
+        return Candidates(self.positions, distances, self.beta, self.eta, self.gamma)
+
+    def beyond(self, reach: NDArray[np.float32] | np.float32) -> Candidates:
+        """Return the candidates with those farther than ``reach`` (Q, 1) infinitely far, in no order."""
+        distances = np.where(self.distances > reach, np.float32(np.inf), self.distances)
         return Candidates(self.positions, distances, self.beta, self.eta, self.gamma)
 
     def take(self, queries: NDArray[np.intp]) -> Candidates:

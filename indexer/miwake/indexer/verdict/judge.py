@@ -56,7 +56,7 @@ def weigh(
     Parameters
     ----------
     candidates : Candidates
-        M for each of Q queries.
+        M for each of Q queries; what is infinitely far does not vote.
     anchor_distances : (Q, C) float32
     reference_columns : (N,)
         The class column of each reference.
@@ -64,6 +64,7 @@ def weigh(
         The classes among the references, and what calibration found.
     """
     scores = mix.scores(candidates.beta, candidates.eta, candidates.gamma)
+    scores = np.where(np.isfinite(candidates.distances), scores, np.inf)
     match_distances = mix.distances(scores)
     ranking = np.argsort(scores, axis=1, kind="stable")
     columns = reference_columns[candidates.positions]
