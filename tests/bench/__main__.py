@@ -15,6 +15,7 @@ from rich.console import Console
 SECTIONS = {
     "soart3": "bench.soart3",
     "search": "bench.search",
+    "build": "bench.build",
     "service": "bench.service",
     "store": "bench.store",
     "health": "bench.health",
