@@ -42,6 +42,18 @@ def test_a_backbone_comes_without_a_network_and_an_unknown_one_is_named() -> Non
         timm_backbone(preset("best", ["kind=timm", "backbone=nothing"]).settings.network)
 
 
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("weights=nowhere.safetensors", "network.weights: 'nowhere.safetensors': no such file"),
+        ("backbone=hf-hub:someone/something", "expected a model of timm itself, not one to fetch"),
+    ],
+)
+def test_nothing_is_looked_for_on_a_network(override: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        timm_backbone(preset("best", ["kind=timm", override]).settings.network)
+
+
 @pytest.mark.parametrize("shape", [(36, 39), (80, 64), (224, 224), (7, 30)])
 def test_the_network_around_a_backbone_takes_any_shape(shape: tuple[int, int]) -> None:
     network = image_network(shape, SETTINGS, tiny_backbone()).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,6 +62,7 @@ def timm_backbone(settings: NetworkSettings) -> nn.Module:
     SettingsError
         If timm knows no such backbone, or the file does not hold its weights.
     """
+    _refuse_what_is_not_here(settings)
     timm = _timm()
     # Weights are taken from a file that is named, or not at all: a name alone would be looked for on the network.
     options: dict[str, Any] = {"num_classes": 0, "pretrained": False}
@@ -73,6 +75,15 @@ def timm_backbone(settings: NetworkSettings) -> nn.Module:
         message = f"setting network.backbone: {settings.backbone!r} with weights {settings.weights!r}: {told}"
         raise SettingsError(message) from error
     return backbone
+
+
+def _refuse_what_is_not_here(settings: NetworkSettings) -> None:
+    if ":" in settings.backbone:
+        message = f"setting network.backbone: {settings.backbone!r}, expected a model of timm itself, not one to fetch"
+        raise SettingsError(message)
+    if settings.weights is not None and not Path(settings.weights).is_file():
+        message = f"setting network.weights: {settings.weights!r}: no such file"
+        raise SettingsError(message)
 
 
 def _timm() -> Any:
