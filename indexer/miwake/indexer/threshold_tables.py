@@ -56,6 +56,8 @@ def asked_texts(request: ThresholdRequest) -> list[str]:
         value = getattr(request, name)
         if value is not None:
             texts.append(f"{name} {value:g}")
+    if request.health_at_most is not None:
+        texts.append(f"health_at_most {request.health_at_most}")
     return texts
 
 

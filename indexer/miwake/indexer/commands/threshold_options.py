@@ -71,6 +71,16 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[float | None, typer.Option(help="Without pass labels: REVIEW below this probability of the label.")],
         None,
     ),
+    "health_at_most": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="LIMITS",
+                help="No PASS for an input whose health is beyond this many times its limits; off: any may.",
+            ),
+        ],
+        None,
+    ),
 }
 """One for each field of ``ThresholdRequest``, by its name, with its default."""
 
@@ -104,7 +114,7 @@ def request_of(asked: dict[str, Any]) -> Any:  # a dataclass of a module that is
         If they contradict each other, or one of them says no share or cost.
     """
     from miwake.indexer.verdict.costs import parse_costs  # noqa: PLC0415
-    from miwake.indexer.verdict.request import ThresholdRequest, escapes_of, share_of  # noqa: PLC0415
+    from miwake.indexer.verdict.request import ThresholdRequest, deviation_of, escapes_of, share_of  # noqa: PLC0415
 
     def share(name: str) -> float | None:
         return None if asked[name] is None else share_of(asked[name])
@@ -121,4 +131,5 @@ def request_of(asked: dict[str, Any]) -> Any:  # a dataclass of a module that is
         pass_at_most=asked["pass_at_most"],
         reject_at_least=asked["reject_at_least"],
         sure_at_least=asked["sure_at_least"],
+        health_at_most=None if asked["health_at_most"] is None else deviation_of(asked["health_at_most"]),
     )

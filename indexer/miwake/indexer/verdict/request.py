@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.verdict.costs import CostMatrix
@@ -18,6 +18,7 @@ GROUPS = (
     ("cost", "reject_share"),
     ("sure_at_least",),
     ("novelty_false_alarms",),
+    ("health_at_most",),
 )
 """What replaces what: to ask for one of a group drops what was asked of it before."""
 
@@ -46,6 +47,8 @@ class ThresholdRequest:
         Where there are no pass labels: the least probability of a label that is not REVIEW.
     novelty_false_alarms : float, optional
         At most this share of the vectors of known classes may be UNKNOWN.
+    health_at_most : float or 'off', optional
+        No PASS where a health statistic deviates by more than this many times its limit; off: whatever its health.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class ThresholdRequest:
     reject_share: float | None = None
     sure_at_least: float | None = None
     novelty_false_alarms: float | None = None
+    health_at_most: float | Literal["off"] | None = None
 
     def __post_init__(self) -> None:
         shares = (self.max_escape, *self.max_escape_of.values(), self.max_overkill)
@@ -70,6 +74,8 @@ class ThresholdRequest:
             _check(share, "share", low=0.0, high=1.0, includes_ends=False)
         for threshold in (self.pass_at_most, self.reject_at_least, self.sure_at_least):
             _check(threshold, "threshold", low=0.0, high=1.0, includes_ends=True)
+        if self.health_at_most != "off":
+            _check(self.health_at_most, "deviation", low=0.0, high=math.inf, includes_ends=False)
         if self.pass_at_most is not None and (self.promises_escape or self.per_class):
             message = "pass_at_most and a promise about escapes: expected one of them"
             raise DataError(message)
@@ -127,6 +133,23 @@ def share_of(text: str) -> float:
         return float(stripped[:-1]) / 100 if stripped.endswith("%") else float(stripped)
     except ValueError:
         message = f"{text!r}: expected a share such as 0.1% or 0.001"
+        raise DataError(message) from None
+
+
+def deviation_of(text: str) -> float | Literal["off"]:
+    """Return the deviation that ``1.5`` says, or ``off``.
+
+    Raises
+    ------
+    DataError
+        If it says something else.
+    """
+    if text.strip() == "off":
+        return "off"
+    try:
+        return float(text)
+    except ValueError:
+        message = f"{text!r}: expected a number of limits such as 1.5, or off"
         raise DataError(message) from None
 
 

@@ -139,6 +139,7 @@ def choose(
         novelty_false_alarms=(
             own.novelty_false_alarms if request.novelty_false_alarms is None else request.novelty_false_alarms
         ),
+        health_at_most=_health_at_most(own, request),
     )
     return Chosen(
         thresholds=thresholds,
@@ -147,6 +148,12 @@ def choose(
         problems=tuple(searching.problems),
         not_covered=tuple(searching.not_covered),
     )
+
+
+def _health_at_most(own: ThresholdSet, request: ThresholdRequest) -> float | None:
+    if request.health_at_most == "off":
+        return None
+    return own.health_at_most if request.health_at_most is None else request.health_at_most
 
 
 class _Search:

@@ -1,13 +1,14 @@
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from miwake.indexer.errors import PromiseError
+from miwake.indexer.errors import DataError, PromiseError
 from miwake.indexer.verdict.calibration import ThresholdSet
 from miwake.indexer.verdict.costs import parse_costs
 from miwake.indexer.verdict.promises import PASS_GRID, upper_bound
-from miwake.indexer.verdict.request import ThresholdRequest
+from miwake.indexer.verdict.request import ThresholdRequest, deviation_of
 from miwake.indexer.verdict.scores import CalibrationScores
 from miwake.indexer.verdict.thresholds import Chosen, choose
 
@@ -47,6 +48,31 @@ def test_what_is_not_asked_stays_as_the_generation_has_it() -> None:
     found = chosen(scores_of(), ThresholdRequest(sure_at_least=0.7))
 
     assert found.thresholds == replace(OWN, name="t000001", sure_at_least=0.7)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 1.0), (1.5, 1.5), ("off", None)])
+def test_the_health_of_an_input_can_be_given_more_room_and_switched_off(
+    asked: float | Literal["off"] | None, expected: float | None
+) -> None:
+    found = chosen(scores_of(), ThresholdRequest(health_at_most=asked))
+
+    assert found.thresholds.health_at_most == expected
+
+
+@pytest.mark.parametrize("asked", [0.0, -1.0, float("nan"), float("inf")])
+def test_no_room_at_all_is_no_bound_of_health(asked: float) -> None:
+    with pytest.raises(DataError, match=r"deviation .*: expected a number between 0 and inf"):
+        ThresholdRequest(health_at_most=asked)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1.5", 1.5), (" off ", "off")])
+def test_a_bound_of_health_is_a_number_or_off(text: str, expected: float | str) -> None:
+    assert deviation_of(text) == expected
+
+
+def test_another_bound_of_health_is_refused() -> None:
+    with pytest.raises(DataError, match=r"'wide': expected a number of limits such as 1\.5, or off"):
+        deviation_of("wide")
 
 
 def test_the_laxest_thresholds_that_keep_a_promise_are_taken() -> None:
