@@ -66,13 +66,13 @@ station, small, generation = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 first = open_index(station, small)
 first.classify(np.array(first.contents.references.vectors[:64]))
 before = anonymous()
-start = time.perf_counter()
+start, busy = time.perf_counter(), time.process_time()
 index = open_index(station, generation)
-seconds = time.perf_counter() - start
+seconds, busy = time.perf_counter() - start, time.process_time() - busy
 queries = np.array(index.contents.references.vectors[:640])
 for row in range(0, 640, 64):
     index.classify(queries[row : row + 64])
-print(json.dumps({"seconds": seconds, "anonymous": anonymous() - before}))
+print(json.dumps({"seconds": seconds, "busy": busy, "anonymous": anonymous() - before}))
 """
 """The small generation is opened first, so that libraries and compiled loops are not counted as the references'."""
 
@@ -85,13 +85,15 @@ class Opened:
     ----------
     folder : Path
         Of the generation.
-    seconds : float
+    seconds, busy_seconds : float
+        By the clock, and of the processor.
     anonymous_bytes : float
         For each reference, of memory that is no mapped file, once batches have been classified.
     """
 
     folder: Path
     seconds: float
+    busy_seconds: float
     anonymous_bytes: float
 
 
@@ -116,6 +118,7 @@ def open_many(station: StationFolder, made: Origin, n_references: int) -> Opened
     return Opened(
         folder=station.generation_path(generation),
         seconds=told["seconds"],
+        busy_seconds=told["busy"],
         anonymous_bytes=told["anonymous"] / n_references,
     )
 

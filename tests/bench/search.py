@@ -66,6 +66,7 @@ def measure() -> dict[str, float]:
         for size, n_references in LARGE.items():
             opened = open_many(station, made, n_references)
             found[f"open_{size}_s"] = opened.seconds
+            found[f"open_busy_{size}_s"] = opened.busy_seconds
             found |= {f"{key}_{size}": value for key, value in _against_exact(opened.folder, made)}
         found["anonymous_bytes_per_reference"] = opened.anonymous_bytes
     return found

@@ -82,7 +82,7 @@ def test_a_generation_says_its_kind_and_its_agreement(store: Path, kind: str) ->
     assert (search.kind, search.asked, search.bound) == (kind, kind, 0.99)
     assert search.agreement is not None
     assert search.agreement.worst >= 0.99
-    assert search.agreement.n_queries == 512
+    assert search.agreement.n_queries >= 200
 
 
 def test_what_searches_is_listed_in_the_manifest(store: Path) -> None:

@@ -55,13 +55,17 @@ class AgreementTest:
         How many are proposed for a query.
     seed : int
         Of the references that are asked for.
+    n_queries : int
+        Of each of the two sets, at most.
     """
 
-    def __init__(self, embeddings: NDArray[np.float32], n_candidates: int, *, seed: int) -> None:
+    def __init__(
+        self, embeddings: NDArray[np.float32], n_candidates: int, *, seed: int, n_queries: int = N_QUERIES
+    ) -> None:
         random = np.random.default_rng(seed)
         self._embeddings = embeddings
         self._n_candidates = n_candidates
-        self._rows = np.sort(random.permutation(len(embeddings))[:N_QUERIES])
+        self._rows = np.sort(random.permutation(len(embeddings))[:n_queries])
         own = np.array(embeddings[self._rows])
         other = embeddings[np.sort(random.integers(0, len(embeddings), len(own)))]
         self._own, self._between = own, _mixed(own, random.permutation(other))

@@ -34,6 +34,9 @@ AUTO_FLAT_AT_MOST = 30_000
 AUTO_KIND = "ivf-flat"
 """What ``auto`` takes from there on: on clustered data the fastest at equal agreement (docs/adr/0006)."""
 
+N_QUERIES_FLAT = 200
+"""Nothing is tuned by the agreement of exact search, which can only lose to rounding."""
+
 _PIECE = 65_536
 _AT_COUNT = 8
 """Where FAISS's format of a flat index has the number of vectors, after four letters and the dimensions."""
@@ -162,7 +165,7 @@ def _flat(path: Path, embeddings: NDArray[np.float32], settings: SearchSettings)
             file.write(np.ascontiguousarray(embeddings[start : start + _PIECE]).data)
     if len(embeddings) == 1:
         return Found(parameters={}, agreement=Agreement(references=1.0, between=1.0, n_queries=0))
-    test = AgreementTest(embeddings, settings.n_candidates, seed=settings.seed)
+    test = AgreementTest(embeddings, settings.n_candidates, seed=settings.seed, n_queries=N_QUERIES_FLAT)
     return Found(parameters={}, agreement=test.agreement(exact_index(embeddings)))
 
 
