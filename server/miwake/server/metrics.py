@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from miwake.indexer.answers import Decision, VerdictBatch
+from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, VerdictBatch
 from miwake.server.errors import AddressError
 
 if TYPE_CHECKING:
@@ -51,6 +51,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._verdicts = Counter(
             "miwake_verdicts", "Verdicts.", ("station", "label", "decision"), registry=self.registry
+        )
+        self._reasons = Counter(
+            "miwake_reasons",
+            "Verdicts that something speaks against, by what it is.",
+            ("station", "reason"),
+            registry=self.registry,
+        )
+        self._deviations = Gauge(
+            "miwake_input_deviation_sum",
+            "Deviations of the inputs' health from what is ordinary, in units of their limits, summed over verdicts.",
+            ("station", "statistic"),
+            registry=self.registry,
         )
         self._errors = Counter(
             "miwake_item_errors", "Vectors that could not be judged.", ("station", "reason"), registry=self.registry
@@ -107,6 +119,14 @@ class Metrics:
         pairs, counts = np.unique(np.stack([batch.labels, batch.decisions]), axis=1, return_counts=True)
         for label, decision, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
             self._verdicts.labels(index.station, str(label), Decision(decision).name).inc(count)
+        for reason in DecisionReason:
+            n_verdicts = int(np.count_nonzero(batch.reasons & reason))
+            if n_verdicts:
+                self._reasons.labels(index.station, reason.name).inc(n_verdicts)
+        for statistic, deviation in zip(
+            HealthStatistic, batch.health.sum(axis=0, dtype=np.float64).tolist(), strict=False
+        ):
+            self._deviations.labels(index.station, statistic.name).inc(deviation)
         novelty = self._novelty.labels(index.station)
         for share in (batch.novelty.astype(np.float64) / max(index.novelty_at_most, LEAST_NOVELTY)).tolist():
             novelty.observe(share)

@@ -53,6 +53,17 @@ def after(jobs: Sequence[Job]) -> Samples:
     return scraped(metrics)
 
 
+def test_reasons_are_counted_and_deviations_of_the_input_summed() -> None:
+    # the fake index takes its label's bits for reasons, 3 = BETWEEN_THRESHOLDS and CONTRADICTION, and deviates by 0.25
+    samples = after([make_job(FakeIndex(), 0.25, 0.375, 0.125, task=Task.CLASSIFY)])
+
+    assert counted(samples, "miwake_reasons_total", station="line1", reason="BETWEEN_THRESHOLDS") == 2
+    assert counted(samples, "miwake_reasons_total", station="line1", reason="CONTRADICTION") == 2
+    assert sum(name == "miwake_reasons_total" for name, _ in samples) == 2
+    assert counted(samples, "miwake_input_deviation_sum", station="line1", statistic="FOCUS") == 0.75
+    assert sum(name == "miwake_input_deviation_sum" for name, _ in samples) == 6
+
+
 def test_verdicts_are_counted_by_label_and_decision() -> None:
     samples = after([make_job(FakeIndex(), 0.01, 0.02, 0.31, task=Task.CLASSIFY)])
 
