@@ -53,7 +53,7 @@ class SearchOptions:
     mix : MatchMix or None
         The weights of the match distance.
     n_candidates : int or None
-        How many nearest references are re-ranked, 1 … 10,000.
+        How many nearest references are re-ranked, 1 … 10,000; never fewer than the neighbours that are asked for.
     exhaustive : bool
         Re-rank every reference instead; takes time in proportion to their number.
 

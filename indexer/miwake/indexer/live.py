@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from miwake.indexer.querying import Found
     from miwake.indexer.verdict.calibration import RerankSettings
 
-N_POOLS = 8
+N_POOLS = 4
 """Filters whose references are kept in mind: most callers ask with one filter again and again."""
 
 

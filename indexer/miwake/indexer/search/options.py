@@ -38,7 +38,7 @@ class SearchOptions:
     mix : MatchMix or None
         The weights of the match distance.
     n_candidates : int or None
-        M, how many nearest references are re-ranked, 1 … ``MOST_CANDIDATES``.
+        M, how many nearest references are re-ranked, 1 … ``MOST_CANDIDATES``; never fewer than are asked for.
     exhaustive : bool
         Re-rank every reference instead.
 

@@ -96,7 +96,7 @@ class SearchOptions(_message.Message):
     space: Global___Space.ValueType
     """Where SOART3 compares."""
     n_candidates: _builtins.int
-    """How many nearest references are re-ranked, 1 to 10,000."""
+    """How many nearest references are re-ranked, 1 to 10,000; never fewer than the neighbours that are asked for."""
     exhaustive: _builtins.bool
     """Re-rank every reference. Takes time in proportion to their number; not together with n_candidates."""
     @_builtins.property
