@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from miwake.indexer.sources.parquet_writer import write_parquet
 from miwake.training.cli import app
+from miwake.training.presets import PRESETS
 from support.blobs import blob_records
 
 TINY = ("--set", "widths=8,16", "--set", "batch_size=32", "--set", "threads=1", "--steps", "12")
@@ -33,6 +34,31 @@ def test_fit_writes_an_embedder_and_shows_the_validation_metric(data: Path, tmp_
     assert done.stdout.startswith(f"{tmp_path / 'new'}: embedder ")
     assert "step 12/12" in done.stderr
     assert "calibration parts: accuracy" in done.stderr
+
+
+def test_fit_keeps_a_log_beside_the_embedder_and_no_checkpoint(data: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["fit", str(data), "--out", str(tmp_path / "new"), *TINY])
+    assert done.exit_code == 0
+    assert [path.name for path in (tmp_path / "new.run").iterdir()] == ["log.jsonl"]
+    last = json.loads((tmp_path / "new.run" / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["step"], last["steps"]) == (12, 12)
+    assert 0 <= last["validation"]["value"] <= 1
+
+
+def test_a_run_that_diverged_leaves_the_rows_in_its_log(data: Path, tmp_path: Path) -> None:
+    wild = ["--preset", "smnrt17", "--set", "lr=1e30"]
+    assert CliRunner().invoke(app, ["fit", str(data), "--out", str(tmp_path / "new"), *TINY, *wild]).exit_code == 1
+    last = json.loads((tmp_path / "new.run" / "log.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == "diverged"
+    assert len(last["row_ids"]) == 32
+
+
+def test_what_was_used_is_written_into_the_embedder(embedder: Path) -> None:
+    settings = json.loads((embedder / "embedder.json").read_text())["settings"]
+    assert settings["network"]["widths"] == [8, 16]
+    assert settings["loss"]["loss"] == "classify-contrast"
+    assert settings["sampling"] == {"sampler": "weighted", "per_class": 4}
+    assert settings["seed"] == 0
 
 
 def test_evaluate_prints_both_ways_to_a_label(data: Path, embedder: Path) -> None:
@@ -64,6 +90,9 @@ def test_evaluating_fitted_rows_is_refused_in_one_line(data: Path, embedder: Pat
         (["--set", "steps"], "setting 'steps', expected name=value"),
         (["--preset", "smnrt17", "--set", "lr=1e30"], "diverged at step"),
         (["--label-column", "kind"], "kind"),
+        (["--resume"], "no checkpoint to go on from"),
+        (["--set", "device=gpu"], "setting device: 'gpu' does not fit"),
+        (["--set", "kind=timm", "--set", "weights=nowhere.pth"], "network.weights: 'nowhere.pth': no such file"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(data: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
@@ -96,4 +125,4 @@ def test_presets_are_listed_with_what_they_are() -> None:
     done = CliRunner().invoke(app, ["presets"], env={"COLUMNS": "150"})
     assert done.exit_code == 0
     assert "best (default)" in done.stdout
-    assert "smnrt17" in done.stdout
+    assert all(name in done.stdout for name in PRESETS)

@@ -114,7 +114,7 @@ PRESETS = {
         Preset(
             name="metric-learning",
             summary="Small convolutional network, triplets by cosine, margin 0.1, multi-similarity miner, m per class.",
-            origin="The losses, miners and samplers of pytorch-metric-learning: --set loss=… miner=… for the others.",
+            origin="The losses, miners and samplers of pytorch-metric-learning; others by --set loss=…, --set miner=….",
             settings=Settings(
                 network=SMALL_NETWORK,
                 loss=LossSettings(loss="triplet", distance="cosine", miner="multi-similarity"),
