@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import signal
 import sqlite3
+import tempfile
 import time
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,7 @@ from support import store_faults
 from support.references import SCHEMA, make_records, make_station, vectors_of, writes_references
 from support.store_faults import (
     CONTEXT,
+    PER_BATCH,
     add_batch,
     assert_acknowledged,
     assert_old_or_new,
@@ -33,7 +36,6 @@ from support.store_faults import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
 KILLS = 12
 READS = 10
@@ -146,6 +148,52 @@ def test_a_full_disk_is_told_and_changes_nothing(line: Path) -> None:
 
     assert receiver.recv().startswith(f"StoreError: {line / STORE_FILE}: ")
     assert_acknowledged(line, 0)
+
+
+def test_who_fills_the_disk_is_refused_and_those_beside_are_stored(line: Path) -> None:
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+
+    run(store_faults.commit_a_group_that_is_too_large, line, 2 * database_size(line), sender)
+
+    first, huge, last = receiver.recv(), receiver.recv(), receiver.recv()
+    assert (first, last) == ("done", "done")
+    assert huge.startswith(f"StoreError: {line / STORE_FILE}: ")
+    with ReferenceStore.open(line) as store:
+        store.check()
+        assert store.snapshot().ids == ("first", "last")
+
+
+def test_a_store_that_may_only_be_read_is_read_and_says_so() -> None:
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "line"
+        with ReferenceStore.create(folder, schema=SCHEMA) as store:
+            add_batch(store, 0)
+        for path, mode in ((folder.parent, 0o555), (folder, 0o555), (folder / STORE_FILE, 0o444)):
+            path.chmod(mode)
+
+        ended = run(store_faults.change_as_nobody, folder, sender)
+
+        folder.parent.chmod(0o755)
+        folder.chmod(0o755)
+        assert ended == 0
+        assert receiver.recv() == PER_BATCH
+        assert receiver.recv() == (
+            f"StoreError: {folder / STORE_FILE}: attempt to write a readonly database; nothing was changed"
+        )
+        assert_acknowledged(folder, 0)
+
+
+def test_two_processes_that_write_at_once_both_get_everything_in(line: Path) -> None:
+    processes = [start(store_faults.add_batches, line, numbers) for numbers in (range(20), range(20, 40))]
+    for one in processes:
+        one.join()
+
+    assert [one.exitcode for one in processes] == [0, 0]
+    with ReferenceStore.open(line) as store:
+        store.check()
+        assert store.revision == 40
+        assert sorted(store.snapshot().ids) == sorted(one for number in range(40) for one in batch_ids(number))
 
 
 def test_a_kill_anywhere_in_publishing_leaves_the_old_generation_or_the_new(tmp_path: Path) -> None:

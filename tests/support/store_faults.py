@@ -12,11 +12,13 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from miwake.indexer.storage.edits import addition
 from miwake.indexer.storage.generation import open_generation, publish
+from miwake.indexer.storage.group_commit import GroupCommit
 from miwake.indexer.storage.schema import STORE_FILE
 from miwake.indexer.storage.station import CURRENT_FILE, StationFolder
 from miwake.indexer.storage.store import ReferenceStore
-from support.references import make_records, vectors_of, writes_references
+from support.references import SCHEMA, make_records, vectors_of, writes_references
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["miwake.indexer.storage.generation", "miwake.indexer.storage.store", "pyarrow"])
 PER_BATCH = 50
+NOBODY = 65534
+"""A user without any rights; whoever runs the tests may have all."""
+
 STEPS = ("mkdir", "rename", "replace", "fsync", "unlink")
 """What publishing does to the file system, by the name of the function in ``os``; and opening files to write."""
 
@@ -90,6 +95,38 @@ def add_until_the_disk_is_full(folder: Path, number: int, size_bytes: int, answe
     with ReferenceStore.open(folder) as store:
         try:
             answer.send(f"revision {add_batch(store, number)}")
+        except Exception as error:  # noqa: BLE001 - the test judges it
+            answer.send(f"{type(error).__name__}: {error}")
+
+
+def add_batches(folder: Path, numbers: range) -> None:
+    """Add batches, one change each."""
+    with ReferenceStore.open(folder) as store:
+        for number in numbers:
+            add_batch(store, number)
+
+
+def commit_a_group_that_is_too_large(folder: Path, size_bytes: int, answer: Connection) -> None:
+    """Submit one small, one huge and one small addition together where no file can exceed ``size_bytes``."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    huge = [f"huge {row}" for row in range(20_000)]
+    edits = [addition(make_records(ids), SCHEMA, actor="test") for ids in (["first"], huge, ["last"])]
+    with GroupCommit(folder) as group:
+        for future in [group.submit(one) for one in edits]:
+            error = future.exception()
+            answer.send("done" if error is None else f"{type(error).__name__}: {error}")
+
+
+def change_as_nobody(folder: Path, answer: Connection) -> None:
+    """Read, and add a batch, as a user who may not write to the folder; send what the store says to each."""
+    if os.getuid() == 0:
+        ReferenceStore.open(folder).close()  # imports what nobody may not
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    with ReferenceStore.open(folder) as store:
+        answer.send(store.n_references)
+        try:
+            answer.send(f"revision {add_batch(store, 1)}")
         except Exception as error:  # noqa: BLE001 - the test judges it
             answer.send(f"{type(error).__name__}: {error}")
 
