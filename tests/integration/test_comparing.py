@@ -29,6 +29,7 @@ from miwake.indexer.records import Records
 from miwake.indexer.sources.parquet_writer import write_parquet
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.storage.threshold_sets import StoredSet, write_set
 from support.archived import unpack
 
 STATION = "changed"
@@ -277,9 +278,35 @@ def test_diff_without_a_replay_asks_about_unfitted_references(store: Path) -> No
     assert "held-out parts tell more" in told["source"]
 
 
+def test_threshold_sets_of_one_generation_are_compared(tmp_path: Path, held_out: Records) -> None:
+    station = StationFolder(unpack(tmp_path) / STATION)
+    own = open_index(station.path, "g000002").calibration.thresholds
+    write_set(
+        station,
+        StoredSet(
+            generation="g000002",
+            manifest_sha256=station.current().manifest_sha256,
+            created_at="2026-01-01T00:00:00Z",
+            actor="test",
+            before="default",
+            request={},
+            thresholds=replace(own, name="t000001", pass_at_most=0.0),
+            evidence={},
+        ).sealed(),
+    )
+    sides = Side.open(station.path, "g000002"), Side.open(station.path, "g000002:t000001")
+
+    comparison = compare(*sides, held_out)
+
+    assert (comparison.first.threshold_set, comparison.second.threshold_set) == ("default", "t000001")
+    assert comparison.flips != ()
+    assert {flip.kind for flip in comparison.flips} == {"PASS→REVIEW"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("g000001", "current:t000007"), "t000007"),
         (("g000001", "g000009"), "no generation 'g000009', there are: g000001, g000002"),
         (("g000001", "latest"), "generation 'latest', expected a name such as 'g000001'"),
         (("g000001", "g000002", "--replay", "nothing.parquet"), "nothing.parquet: no such file"),

@@ -22,6 +22,7 @@ from miwake.indexer.embedder import Embedder
 from miwake.indexer.opening import open_live
 from miwake.indexer.sources.reader import read_records
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.training.cli import app as training_app
 from support.archived import unpack
 
 STATION = "changed"
@@ -343,6 +344,15 @@ def test_a_station_is_built_from_an_export(exported: Path, store: Path, tmp_path
     built = done("build", exported, "--store", tmp_path, "--station", "s", "--embedder", embedder, "--rows", "all")
 
     assert built["n_references"] == 211
+
+
+def test_an_embedder_is_fitted_to_an_export(exported: Path, tmp_path: Path) -> None:
+    arguments = ("fit", exported, "--out", tmp_path / "embedder", "--preset", "smnrt17", "--steps", "2")
+
+    result = CliRunner().invoke(training_app, [str(one) for one in arguments])
+
+    assert result.exit_code == 0, result.output
+    assert Embedder.open(tmp_path / "embedder").card.labels == (0, 21, 33, 62, 92)
 
 
 def test_pandas_and_datasets_read_an_export(exported: Path, tmp_path: Path) -> None:

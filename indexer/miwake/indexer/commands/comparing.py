@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 N_SHOWN = 20
 """Flips that a terminal shows; a report has all of them."""
 
-SIDE_HELP = "A generation such as g000001, or 'current' for what is served now with the changes since."
+SIDE_HELP = (
+    "A generation such as g000001, or 'current' for what is served now with the changes since; g000001:t000002 with "
+    "that threshold set."
+)
 
 
 @with_read_options

@@ -61,4 +61,5 @@ def difference(first: NDArray[np.bool_], second: NDArray[np.bool_], *, parts: Se
     centre = (more - less) / total
     half = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * float(np.sqrt(more + less - (more - less) * centre)) / total
     value = float(changes.mean())
-    return Difference(value, min(centre - half, value), max(centre + half, value), n_more, n_less, len(changes))
+    low, high = max(min(centre - half, value), -1.0), min(max(centre + half, value), 1.0)
+    return Difference(value, low, high, n_more, n_less, len(changes))

@@ -12,9 +12,12 @@ from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index
 from miwake.indexer.overlay import Overlay, make_overlay
 from miwake.indexer.records import vector_hash
+from miwake.indexer.storage.files import sha256_of
+from miwake.indexer.storage.generation import MANIFEST_FILE
 from miwake.indexer.storage.reading import NO_CHANGES, collect
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.storage.threshold_sets import reference_to, thresholds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +71,24 @@ class Side:
     def open(cls, station_folder: Path, name: str) -> Side:
         """Open a generation, or what is served now.
 
+        Parameters
+        ----------
+        station_folder : Path
+        name : text
+            A generation's name or ``current``; behind a colon a threshold set of that generation, as in
+            ``g000002:t000001`` or ``current:default``. Without one, the set that is, or was last, served with it.
+
         Raises
         ------
         StationNotFoundError, ArtifactCorruptError, ArtifactVersionError
             As ``open_index``.
+        StoreError
+            If there is no such threshold set.
         """
-        index = open_index(station_folder, None if name == SERVED else name)
+        generation, _, threshold_set = name.partition(":")
+        index = open_index(station_folder, None if generation == SERVED else generation)
+        if threshold_set:
+            index = _with_set(index, StationFolder(station_folder), threshold_set)
         with ReferenceStore.open(station_folder) as store:
             overlay = Overlay(
                 revision=index.revision,
@@ -81,7 +96,7 @@ class Side:
                 added=collect((), NO_CHANGES, store.schema),
                 embeddings=np.empty((0, index.contents.embedder.card.n_dimensions), dtype=np.float32),
             )
-            if name == SERVED and StationFolder(station_folder).current().follows:
+            if generation == SERVED and StationFolder(station_folder).current().follows:
                 changes = store.changes(index.base_revision)
                 overlay = make_overlay(changes, index.contents.references, index.contents.embedder)
                 index = InspectionIndex(index.contents, overlay)
@@ -147,6 +162,12 @@ class Side:
         if not len(positions):
             raise KeyError(reference_id)
         return self.index.reference_vector(int(positions[0]))
+
+
+def _with_set(index: InspectionIndex, station: StationFolder, name: str) -> InspectionIndex:
+    manifest_sha256 = sha256_of(station.generation_path(index.generation) / MANIFEST_FILE)
+    reference = reference_to(station, index.generation, name)
+    return index.with_thresholds(thresholds_of(station, index.generation, manifest_sha256, reference))
 
 
 def _take(snapshot: Snapshot, rows: NDArray[np.int64]) -> Snapshot:
