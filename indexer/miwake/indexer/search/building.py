@@ -96,7 +96,7 @@ def build_search(
         If an index of the kind that was asked for cannot be built, or agrees too little with exact search.
     """
     path = folder / embeddings_file
-    embeddings: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    embeddings: NDArray[np.float32] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     card = _auto(path, embeddings, settings, report) if settings.kind == "auto" else None
     if card is None:
         card = _of_kind(settings.kind, path, embeddings, settings)

@@ -18,7 +18,7 @@ import numpy as np
 
 from miwake.indexer.search.agreement import AgreementTest
 from miwake.indexer.search.card import Agreement
-from miwake.indexer.search.kinds import build_kind, efforts
+from miwake.indexer.search.kinds import build_kind, efforts, least_probes
 from miwake.indexer.search.proposing import ReferenceIndex, set_blas_threshold
 
 _PR_SET_PDEATHSIG = 1
@@ -61,11 +61,12 @@ def run_task(task: Task) -> Found:
 
     faiss.omp_set_num_threads(1)
     set_blas_threshold()
-    embeddings = np.load(task.embeddings, mmap_mode="r", allow_pickle=False)
+    embeddings = np.asarray(np.load(task.embeddings, mmap_mode="r", allow_pickle=False))
     index, settled = build_kind(task.kind, embeddings, seed=task.seed)
     Path(task.index).write_bytes(faiss.serialize_index(index).data)
     test = AgreementTest(embeddings, task.n_candidates, seed=task.seed)
-    for parameters in efforts(task.kind, settled, n_references=len(embeddings), n_candidates=task.n_candidates):
+    least = least_probes(settled, n_references=len(embeddings), n_candidates=task.n_candidates)
+    for parameters in efforts(task.kind, settled, least=least):
         found = Found(
             parameters=parameters,
             agreement=test.agreement(ReferenceIndex(embeddings, index, parameters)),

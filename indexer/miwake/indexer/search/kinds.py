@@ -60,16 +60,19 @@ def build_kind(kind: str, embeddings: NDArray[np.float32], *, seed: int) -> tupl
     return index, parameters
 
 
-def efforts(kind: str, settled: dict[str, int], *, n_references: int, n_candidates: int) -> Sequence[dict[str, int]]:
-    """Return the parameters of ever more thorough searches of an index of a kind.
+def least_probes(settled: dict[str, int], *, n_references: int, n_candidates: int) -> int:
+    """Return in how many lists twice the candidates are, as a rule.
 
-    So many lists are looked into that they hold twice the candidates, as a rule: a query that finds too few would be
-    compared with all references.
+    A query that finds too few would be compared with all references.
     """
+    return math.ceil(2 * n_candidates * settled.get("n_lists", 0) / n_references)
+
+
+def efforts(kind: str, settled: dict[str, int], *, least: int = 1) -> Sequence[dict[str, int]]:
+    """Return the parameters of ever more thorough searches of an index of a kind, from ``least`` lists on."""
     if kind == "hnsw":
         return [{**settled, "ef_search": one} for one in EF_SEARCHES]
     n_lists = settled["n_lists"]
-    least = math.ceil(2 * n_candidates * n_lists / n_references)
     probes = sorted({max(one, least) for one in PROBES if max(one, least) < n_lists} | {n_lists})
     probing = [{**settled, "n_probes": one} for one in probes]
     if kind == "ivf-flat":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from miwake.indexer.errors import EmbedderError
-from miwake.indexer.search.kinds import build_kind, efforts
+from miwake.indexer.search.kinds import build_kind, efforts, least_probes
 from miwake.indexer.search.proposing import ReferenceIndex, exact_index, propose
 
 N, D = 400, 8
@@ -25,7 +25,7 @@ def index_of(kind: str, embeddings: np.ndarray, *, effort: int = -1) -> Referenc
     if kind == "flat":
         return exact_index(embeddings)
     built, settled = build_kind(kind, embeddings, seed=0)
-    return ReferenceIndex(embeddings, built, efforts(kind, settled, n_references=N, n_candidates=1)[effort])
+    return ReferenceIndex(embeddings, built, efforts(kind, settled)[effort])
 
 
 def nearest_by_hand(embeddings: np.ndarray, queries: np.ndarray, n_nearest: int) -> np.ndarray:
@@ -103,8 +103,9 @@ def test_the_lists_are_as_many_as_eight_roots_of_the_references() -> None:
 
 
 def probes(n_lists: int, n_references: int, n_candidates: int) -> list[int]:
-    found = efforts("ivf-flat", {"n_lists": n_lists}, n_references=n_references, n_candidates=n_candidates)
-    return [one["n_probes"] for one in found]
+    settled = {"n_lists": n_lists}
+    least = least_probes(settled, n_references=n_references, n_candidates=n_candidates)
+    return [one["n_probes"] for one in efforts("ivf-flat", settled, least=least)]
 
 
 def test_an_effort_beyond_all_lists_is_not_tried() -> None:
