@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from miwake.client import (
     Client,
+    Decision,
+    DecisionReason,
     DrainingError,
     InspectionContext,
     InvalidQueryError,
@@ -45,6 +48,23 @@ def judgement(values: dict[str, Any]) -> dict[str, Any]:
         "method_labels": values["method_labels"],
         "nearest": values["neighbours"][0]["id"],
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blurred_parts_do_not_pass_and_say_why(kind: str, server: ServerProcess, small_station: SmallStation) -> None:
+    sharp = small_station.queries[:60]
+    blurred = gaussian_filter(sharp.reshape(-1, 36, 39), (0, 1.5, 1.5)).reshape(sharp.shape)
+
+    as_they_are = [answer.verdict for answer in classify(kind, server.address, sharp)]
+    out_of_focus = [answer.verdict for answer in classify(kind, server.address, blurred)]
+
+    assert sum(verdict is not None and DecisionReason.FOCUS in verdict.reasons for verdict in as_they_are) < 5
+    for verdict in out_of_focus:
+        assert verdict is not None
+        assert verdict.health is not None
+        assert verdict.health.focus < -1
+        assert DecisionReason.FOCUS in verdict.reasons
+        assert verdict.decision is not Decision.PASS
 
 
 @pytest.mark.parametrize("kind", KINDS)
