@@ -4,7 +4,7 @@ import torch
 
 from miwake.training.augmentation import augment, mirrored, noisy, relit, shifted
 from miwake.training.mirrors import Mirror
-from miwake.training.presets import AugmentationSettings
+from miwake.training.settings import AugmentationSettings
 
 SHAPE = (4, 5)
 

@@ -9,7 +9,8 @@ import torch
 from miwake.training.checkpoints import Checkpoints, run_identity
 from miwake.training.division import TrainingRows, divide
 from miwake.training.errors import ResumeError
-from miwake.training.fit import Fitted, Standing, fit
+from miwake.training.fit import fit
+from miwake.training.fitted import Fitted, Standing
 from miwake.training.presets import preset
 from miwake.training.settings import Settings
 from support.blobs import blob_records

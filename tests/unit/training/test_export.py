@@ -12,7 +12,8 @@ from miwake.indexer.embedder import CARD_FILE, MODEL_FILE, Embedder, EmbedderCar
 from miwake.training.division import TrainingRows, divide
 from miwake.training.errors import ParityError
 from miwake.training.export import check_parity, to_onnx, write_artifact
-from miwake.training.fit import Fitted, fit
+from miwake.training.fit import fit
+from miwake.training.fitted import Fitted
 from miwake.training.presets import Preset, preset
 from miwake.training.validation import embed
 from support.blobs import blob_records

@@ -8,7 +8,8 @@ import torch
 
 from miwake.training.division import TrainingRows, divide
 from miwake.training.errors import DivergedError
-from miwake.training.fit import Fitted, Standing, fit
+from miwake.training.fit import fit
+from miwake.training.fitted import Fitted, Standing
 from miwake.training.presets import preset
 from support.blobs import blob_records
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from miwake.training.errors import SettingsError
+from miwake.training.overrides import setting_names
 from miwake.training.presets import DEFAULT_PRESET, PRESETS, preset
-from miwake.training.settings import setting_names
 
 
 def test_the_classic_preset_is_faithful_to_its_source() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from miwake.training.errors import DivergedError
-from miwake.training.fit import Standing
+from miwake.training.fitted import Standing
 from miwake.training.retrieval import RetrievalScore
 from miwake.training.run_log import LOG_FILE, TENSORBOARD_FOLDER, run_log
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from miwake.indexer.health.limits import InputHealth
     from miwake.training.division import TrainingRows
-    from miwake.training.fit import Fitted
+    from miwake.training.fitted import Fitted
     from miwake.training.networks import Embedder
     from miwake.training.presets import Preset
 

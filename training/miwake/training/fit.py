@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +13,15 @@ import torch
 
 from miwake.training.augmentation import augment
 from miwake.training.checkpoints import run_identity
-from miwake.training.device import device_of, embedding_of, random_states, restore_random_states, seeded, threads
+from miwake.training.device import device_of, embedding_of, seeded, threads
 from miwake.training.errors import DivergedError
+from miwake.training.fitted import Fitted, Standing
 from miwake.training.losses.choice import loss_of
 from miwake.training.losses.match import LabelledVectors
-from miwake.training.mirrors import ALLOWED_MIRRORS, Mirror
+from miwake.training.mirrors import ALLOWED_MIRRORS
 from miwake.training.networks import Embedder, build, settle_batch_statistics
 from miwake.training.optimisation import Schedule, WeightAverage, evaluation_weights, is_schedule_free, optimiser
-from miwake.training.retrieval import RetrievalScore
+from miwake.training.resumption import restore, state_of
 from miwake.training.sampling import sampler_of
 from miwake.training.validation import Validation
 
@@ -41,56 +42,6 @@ REPORT_EVERY = 20
 
 MIRRORS_MEASURED_AT = 0.2
 """Share of the steps after which mirrorings are measured: late enough to know the classes, early enough to gain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a run stands.
-
-    Attributes
-    ----------
-    step, n_steps : int
-        Steps done, of all.
-    loss : float
-        Mean since the last validation.
-    is_validation : bool
-    score : RetrievalScore or None
-        Of a validation, where there are calibration parts.
-    lr : float
-        Learning rate of the step.
-    seconds : float
-        Since the run began, without the time between an interruption and its resumption.
-    """
-
-    step: int
-    n_steps: int
-    loss: float
-    is_validation: bool = False
-    score: RetrievalScore | None = None
-    lr: float = math.nan
-    seconds: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A fitted embedder.
-
-    Attributes
-    ----------
-    embedder : Embedder
-    step, n_steps : int
-        The step it is of, and how many the budget had.
-    score : RetrievalScore or None
-        On the calibration parts; None without any.
-    mirrors : tuple of Mirror
-        The mirrorings that augmentation used.
-    """
-
-    embedder: Embedder
-    step: int
-    n_steps: int
-    score: RetrievalScore | None
-    mirrors: tuple[Mirror, ...]
 
 
 def fit(
@@ -121,13 +72,13 @@ def fit(
         If there is nothing to go on from, or it is of other rows, settings or another seed.
     """
     with threads(settings.threads), seeded(seed):
-        run = _Run(rows, settings, seed)
+        run = Run(rows, settings, seed)
         if resume and checkpoints is not None:
-            run.go_on_from(checkpoints)
+            restore(run, checkpoints.load(run.identity))
         return run.best(report, checkpoints)
 
 
-class _Run:
+class Run:
     """The state of one run: data, network, loss, optimiser, and how far it has come."""
 
     def __init__(self, rows: TrainingRows, settings: Settings, seed: int) -> None:
@@ -162,7 +113,7 @@ class _Run:
         """Take all steps and return the checkpoint that the settings keep: the best, of equals the last, or the end."""
         if self.kept is None:
             self.kept = self._measured()
-            self.best_value = _value(self.kept)
+            self.best_value = self.kept.value
         while self.step < self.n_steps and not self._is_hopeless():
             self._advance()
             is_validation = self.step in self.validate_at
@@ -171,61 +122,14 @@ class _Run:
             elif self.step % REPORT_EVERY == 0:
                 report(self._standing())
             if checkpoints is not None and (is_validation or self.step % REPORT_EVERY == 0) and checkpoints.is_due():
-                checkpoints.save(run_identity(self.rows, self.settings, self.seed), self._state())
+                checkpoints.save(self.identity, state_of(self))
         self.kept.embedder.to("cpu")
         return self.kept
 
-    def go_on_from(self, checkpoints: Checkpoints) -> None:
-        """Take over where an interrupted run of the same rows, settings and seed stood."""
-        state = checkpoints.load(run_identity(self.rows, self.settings, self.seed))
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
-        restore_random_states(state["random"])
-        self.mirrors = tuple(Mirror(name) for name in state["mirrors"])
-        self.step, self.losses = state["step"], state["losses"]
-        self.n_without_gain, self.best_value = state["n_without_gain"], state["best_value"]
-        self.seconds_before = state["seconds"]
-        self.kept = self._kept_of(state["kept"])
-
-    def _state(self) -> dict[str, Any]:
-        """Return everything that the steps to come depend on, as plain values and tensors."""
-        kept = self.kept
-        assert kept is not None  # noqa: S101 - set before the first step
-        score = None if kept.score is None else (kept.score.accuracy, kept.score.balanced_accuracy)
-        return {
-            **{name: part.state_dict() for name, part in self._parts().items()},
-            "generator": self.generator.get_state(),
-            "random": random_states(),
-            "mirrors": [mirror.value for mirror in self.mirrors],
-            "step": self.step,
-            "losses": self.losses,
-            "n_without_gain": self.n_without_gain,
-            "best_value": self.best_value,
-            "seconds": self._seconds(),
-            "kept": {
-                "body": kept.embedder.body.state_dict(),
-                "step": kept.step,
-                "score": score,
-                "mirrors": [mirror.value for mirror in kept.mirrors],
-            },
-        }
-
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "body": self.embedder.body,
-            "loss": self.loss,
-            "average": self.average,
-            "optimiser": self.optimiser,
-            "schedule": self.schedule,
-        }
-
-    def _kept_of(self, state: dict[str, Any]) -> Fitted:
-        body = copy.deepcopy(self.embedder.body)
-        body.load_state_dict(state["body"])
-        embedder = Embedder(body, self.rows.value_range).to(self.device).eval()
-        score = None if state["score"] is None else RetrievalScore(*state["score"])
-        return Fitted(embedder, state["step"], self.n_steps, score, tuple(Mirror(one) for one in state["mirrors"]))
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What makes another run the same one, by name."""
+        return run_identity(self.rows, self.settings, self.seed)
 
     def _advance(self) -> None:
         """Take one step, and measure the mirrorings when their time has come."""
@@ -242,11 +146,11 @@ class _Run:
         candidate = self._measured()
         report(self._standing(candidate))
         self.losses.clear()
-        self.n_without_gain = 0 if _value(candidate) > self.best_value else self.n_without_gain + 1
-        self.best_value = max(self.best_value, _value(candidate))
+        self.n_without_gain = 0 if candidate.value > self.best_value else self.n_without_gain + 1
+        self.best_value = max(self.best_value, candidate.value)
         if candidate.score is not None:
             self.schedule.validated(candidate.score.value)
-        if self.settings.optimiser.keep == "last" or _value(candidate) == self.best_value:
+        if self.settings.optimiser.keep == "last" or candidate.value == self.best_value:
             self.kept = candidate
 
     def _is_hopeless(self) -> bool:
@@ -288,10 +192,11 @@ class _Run:
             is_validation=validated is not None,
             score=None if validated is None else validated.score,
             lr=self.schedule.lr,
-            seconds=self._seconds(),
+            seconds=self.seconds(),
         )
 
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """Return how long the run has worked, without the time between an interruption and its resumption."""
         return self.seconds_before + time.monotonic() - self.started
 
     def _embedder(self) -> Embedder:
@@ -321,7 +226,3 @@ class _Run:
 def _evenly(n_steps: int, n_times: int) -> set[int]:
     """Return the steps at which something happens ``n_times`` in a run, evenly spread; the last is the end."""
     return {math.ceil(n_steps * part / n_times) for part in range(1, n_times + 1)}
-
-
-def _value(fitted: Fitted) -> float:
-    return 0.0 if fitted.score is None else fitted.score.value

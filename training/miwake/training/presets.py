@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from miwake.training.errors import SettingsError
+from miwake.training.overrides import replaced
 from miwake.training.settings import (
     AugmentationSettings,
     LossSettings,
@@ -13,7 +14,6 @@ from miwake.training.settings import (
     OptimiserSettings,
     SamplingSettings,
     Settings,
-    replaced,
 )
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ PRESETS = {
 
 
 def preset(name: str, overrides: Sequence[str] = ()) -> Preset:
-    """Return a preset with some settings replaced; ``miwake.training.settings.replaced`` says how they are written.
+    """Return a preset with some settings replaced; ``miwake.training.overrides.replaced`` says how they are written.
 
     Raises
     ------

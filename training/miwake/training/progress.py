@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from miwake.training.fit import Standing
+    from miwake.training.fitted import Standing
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from miwake.indexer.embedder import EmbedderCard
     from miwake.indexer.sources.settings import ReadSettings
     from miwake.training.division import TrainingRows
-    from miwake.training.fit import Fitted, Standing
+    from miwake.training.fitted import Fitted, Standing
     from miwake.training.presets import Preset
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from miwake.training.errors import DivergedError
-    from miwake.training.fit import Standing
+    from miwake.training.fitted import Standing
 
 LOG_FILE = "log.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
