@@ -10,7 +10,7 @@ import numpy as np
 
 from faults.outcome import Outcome
 from faults.scenarios import N_CHANGES, draw_changes
-from faults.steps import LINE
+from faults.steps import LINE, ChooseThresholds, Rebuild, RollBack
 from faults.world import World, look_at, references_of
 from miwake.indexer.checking import check
 from miwake.indexer.errors import IndexerError
@@ -19,11 +19,15 @@ from miwake.indexer.storage.generation import open_generation
 from miwake.indexer.storage.schema import STORE_FILE
 from miwake.indexer.storage.station import CURRENT_FILE, LOCK_FILE, StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.storage.threshold_sets import LAST_FILE, sets_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK_BYTES = 64
+MAY_BE_ABSENT = LAST_FILE
+"""Where it is missing, a generation was never served with another threshold set: nobody can tell that from a loss."""
+
 DATABASE = (STORE_FILE, f"{STORE_FILE}-journal")
 
 
@@ -71,18 +75,20 @@ CHANGES: dict[str, Callable[[bytearray, np.random.Generator], bytes]] = {
 REPLACED, DELETED, UNLISTED = "replaced by another generation's", "deleted", "an unlisted file beside it"
 
 
-def draw_damage(path: Path, others: list[bytes], rng: np.random.Generator, *, alone: bool) -> Damage:
+def draw_damage(path: Path, others: list[bytes], rng: np.random.Generator, *, is_listed: bool = False) -> Damage:
     """Return damage to a file, which it is certain to change.
 
     Parameters
     ----------
     others : list of bytes
         What files of this name hold in other generations.
-    alone : bool
-        Whether files that nobody lists may lie beside it.
+    is_listed : bool
+        Whether there is a list of all files in its folder.
     """
     data = path.read_bytes()
-    kinds = [*CHANGES, DELETED, *([] if alone else [UNLISTED]), *([REPLACED] if others else [])]
+    kinds = [*CHANGES, *([UNLISTED] if is_listed else []), *([REPLACED] if others else [])]
+    if path.name != MAY_BE_ABSENT:
+        kinds.append(DELETED)
     while True:
         kind = kinds[int(rng.integers(len(kinds)))]
         if kind in (DELETED, UNLISTED):
@@ -98,9 +104,13 @@ def damage_station(base: Path, folder: Path, n_damages: int, rng: np.random.Gene
 
     What is served is opened as a server does; for what is not (an earlier generation), ``check`` must tell.
     """
-    station = StationFolder(shutil.copytree(base / LINE, folder / "line1"))
+    root = shutil.copytree(base, folder / "root")
+    for step in (ChooseThresholds(0.01), ChooseThresholds(0.02), Rebuild(""), RollBack("g000002", 0, {})):
+        step.do(root)
+    station = StationFolder(root / LINE)
     outcome = Outcome()
     served = _served(station)
+    listed = (station.generations_path, station.embedders_path)
     files = [one for one in sorted(station.path.rglob("*")) if one.is_file() and one.name not in (*DATABASE, LOCK_FILE)]
     for number in range(n_damages):
         path = files[number % len(files)]
@@ -109,13 +119,13 @@ def damage_station(base: Path, folder: Path, n_damages: int, rng: np.random.Gene
             for one in station.generations_path.glob(f"*/{path.name}")
             if one.read_bytes() != path.read_bytes()
         ]
-        damage = draw_damage(path, others, rng, alone=path.parent == station.path)
+        damage = draw_damage(path, others, rng, is_listed=path.parent.parent in listed)
         name = path.relative_to(station.path)
         is_served = any(path == one or one in path.parents for one in served)
         with outcome.judging(f"{name}: {damage.kind}", damage.kind), _damaged(path, damage):
             assert _is_refused(station, is_served=is_served), "accepted"
     assert not _is_refused(station, is_served=True), "the station was not left as it was"
-    shutil.rmtree(station.path)
+    shutil.rmtree(root)
     return outcome
 
 
@@ -125,7 +135,7 @@ def damage_station_carelessly(base: Path, folder: Path, n_damages: int, rng: np.
     outcome = Outcome()
     path = open_generation(station)[0] / "vectors.npy"
     for _ in range(n_damages):
-        damage = draw_damage(path, [], rng, alone=True)
+        damage = draw_damage(path, [], rng)
         with outcome.judging(damage.kind, damage.kind), _damaged(path, damage):
             assert _cannot_be_loaded(path), "accepted"
     shutil.rmtree(station.path)
@@ -144,7 +154,7 @@ def damage_database(base: Path, folder: Path, n_damages: int, rng: np.random.Gen
     path = root / LINE / STORE_FILE
     references, histories = _or_none(_references, root / LINE), _or_none(_histories, root / LINE)
     for _ in range(n_damages):
-        damage = draw_damage(path, [], rng, alone=True)
+        damage = draw_damage(path, [], rng)
         with outcome.judging(f"{STORE_FILE}: {damage.kind}", damage.kind), _damaged(path, damage):
             found = _or_none(_references, root / LINE)
             assert found in (references, None), "other references, and no error"
@@ -179,7 +189,8 @@ class _damaged:  # noqa: N801 - used like a function
 
 def _served(station: StationFolder) -> list[Path]:
     folder, manifest = open_generation(station)
-    return [folder, station.embedders_path / manifest.embedder_id, station.path / CURRENT_FILE]
+    thresholds = sets_path(station, manifest.generation) / f"{station.current().threshold_set}.json"
+    return [folder, station.embedders_path / manifest.embedder_id, station.path / CURRENT_FILE, thresholds]
 
 
 def _is_refused(station: StationFolder, *, is_served: bool) -> bool:
