@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DATA = {"deeppcb": "deeppcb_36x39", "magnetic_tile": "magnetic_tile_36x39", "fashion_mnist": "fashion_mnist_36x39"}
 BLUR = "blur, sigma 1"
 MLP_WIDTHS = (1404, 512, 256, 128)
-BATCH, N_ROUNDS = 64, 201
+BATCH, N_ROUNDS, N_IN_A_ROW = 64, 41, 5
 MICROSECONDS = 1e6
 
 
@@ -107,6 +107,7 @@ def _times() -> dict[str, float]:
             "gauge_of_one": lambda _: gauge.deviations(vectors[:1]),
         },
         n_rounds=N_ROUNDS,
+        n_in_a_row=N_IN_A_ROW,
     )
     times = {name: MICROSECONDS * value / (1 if name == "gauge_of_one" else BATCH) for name, value in seconds.items()}
     return {"share_of_mlp": times["gauge"] / times["mlp"], **{f"{name}_us": value for name, value in times.items()}}
