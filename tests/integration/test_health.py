@@ -81,7 +81,7 @@ def test_blurred_rejects_are_out_of_focus(learnt: Learnt, disturbance: str, leas
 def test_what_the_statistics_cannot_tell_raises_no_more_alarms_than_ordinary_parts(
     learnt: Learnt, disturbance: str
 ) -> None:
-    # what looks for these is the comparison with references; docs/verdict.md says so
+    # what looks for these is the comparison with references; docs/health.md says so
     assert learnt.beyond(disturbed(learnt.rejects, disturbance)).any(axis=1).mean() < 0.04
 
 
