@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
@@ -21,13 +20,16 @@ from miwake.indexer.answers import Decision
 from miwake.indexer.build import rebuild
 from miwake.indexer.checking import check
 from miwake.indexer.describe import describe
-from miwake.indexer.errors import ArtifactVersionError
+from miwake.indexer.errors import ArtifactVersionError, CalibrationError
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index, open_live, roll_back
+from miwake.indexer.storage.backup import backup
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.thresholding import change
+from miwake.indexer.verdict.request import ThresholdRequest
+from support.archived import ARCHIVES, unpack
 
-ARCHIVES = Path(__file__).parents[1] / "archives"
 STATIONS = ("changed", "rolled-back")
 TOLERANCE = 1e-4
 """Of distances and probabilities; another processor rounds differently, by about 1e-6."""
@@ -38,9 +40,7 @@ ABSURD_VERSION = 999
 @pytest.fixture(params=sorted(path.name.removesuffix(".tar.xz") for path in ARCHIVES.glob("*.tar.xz")))
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """Return an unpacked store and, by station, what the release that wrote it answered."""
-    with tarfile.open(ARCHIVES / f"{request.param}.tar.xz") as packed:
-        packed.extractall(tmp_path, filter="data")
-    return tmp_path / "store", json.loads((ARCHIVES / f"{request.param}.json").read_text(encoding="utf-8"))
+    return unpack(tmp_path, request.param), json.loads((ARCHIVES / f"{request.param}.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(params=STATIONS)
@@ -112,6 +112,28 @@ def test_an_archived_station_passes_the_check(station: tuple[Path, dict[str, Any
     folder, _ = station
 
     assert [finding for finding in check(folder) if finding.problem] == []
+
+
+def test_an_archived_station_is_described_and_backed_up(station: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, expected = station
+
+    described = describe(folder)
+    copy = backup(StationFolder(folder), tmp_path / "backup")
+
+    assert (described.generation, described.n_references) == (expected["generation"], n_stored(folder))
+    assert answers(open_live(copy.path), expected["queries"])[0] == answers(open_live(folder), expected["queries"])[0]
+
+
+def n_stored(folder: Path) -> int:
+    """Return N of the current generation, without what was changed since."""
+    return open_index(folder).n_references
+
+
+def test_what_the_first_format_lacks_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    folder = unpack(tmp_path, "store-format-1") / "changed"
+
+    with pytest.raises(CalibrationError, match=r"built before calibration scores were kept.*`miwake-index rebuild`"):
+        change(folder, ThresholdRequest(pass_at_most=0.01), actor="test")
 
 
 def test_an_archived_station_goes_on(station: tuple[Path, dict[str, Any]]) -> None:
@@ -192,6 +214,19 @@ def test_a_later_format_is_refused_by_name(
 
     assert str(folder / name) in str(caught.value)
     assert f"format version {ABSURD_VERSION}, this release reads" in str(caught.value)
+
+
+def test_a_threshold_set_of_a_later_format_is_refused_by_name(archive: tuple[Path, dict[str, Any]]) -> None:
+    folder = archive[0] / "changed"
+    generation = rebuild(StationFolder(folder)).generation
+    change(folder, ThresholdRequest(pass_at_most=0.01), actor="test")
+    path = folder / "thresholds" / generation / "t000001.json"
+    version_json(path)
+    current = json.loads((folder / "CURRENT").read_text())
+    write_json(folder / "CURRENT", current | {"threshold_sha256": sha256(path)})
+
+    with pytest.raises(ArtifactVersionError, match=r"t000001.json: format version 999, this release reads 1"):
+        open_live(folder)
 
 
 def test_every_json_file_of_a_new_generation_has_a_version_that_is_looked_at(

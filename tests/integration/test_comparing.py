@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -33,6 +35,7 @@ from miwake.indexer.storage.threshold_sets import StoredSet, write_set
 from support.archived import unpack
 
 STATION = "changed"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def run(*arguments: str | Path) -> Result:
@@ -237,6 +240,39 @@ def test_a_page_shows_the_part_and_what_came_nearest(sides: tuple[Side, Side], h
     assert first.sum(axis=2).argmax() == part.argmax()  # viridis is brightest where the value is largest
     assert len(pictures) == 4
     assert "Further verdicts that flip" in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_the_page_as_it_is_meant(sides: tuple[Side, Side], held_out: Records, tmp_path: Path) -> None:
+    records = hostile(held_out)
+    comparison = compare(*sides, records)
+    path = write_page(tmp_path / "page.html", comparison, sides, records)
+
+    shown = Page(in_browser(path, tmp_path / "profile"))
+
+    sections = [attributes for tag, attributes in shown.tags if tag == "section"]
+    assert len(sections) == len(comparison.flips)
+    assert [tag for tag, _ in shown.tags if tag in {"script", "b\u202eodd"}] == []
+    assert f'<script>alert("{comparison.flips[0].row}")</script>' in shown.shown
+
+
+def in_browser(path: Path, profile: Path) -> str:
+    """Return the document that Chromium makes of a page."""
+    result = subprocess.run(  # noqa: S603 - a browser, on a page of ours
+        [
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={profile}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return result.stdout.decode()
 
 
 def test_diff_tells_and_reports(store: Path, held_out: Records, tmp_path: Path) -> None:

@@ -305,6 +305,18 @@ def test_a_station_that_cannot_be_built_is_not_there(store: Path, tmp_path: Path
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_what_a_killed_import_has_left_is_in_nobodys_way(exported: Path, tmp_path: Path) -> None:
+    left = tmp_path / "new" / f"{STATION}.part"
+    left.mkdir(parents=True)
+    (left / "references.db").write_bytes(b"half of it")
+
+    listed = done("list", "--store", tmp_path / "new")
+    told = done("import", exported, "--store", tmp_path / "new")
+
+    assert listed == {"stations": []}
+    assert (told["n_references"], [one.name for one in (tmp_path / "new").iterdir()]) == (211, [STATION])
+
+
 def test_other_data_are_no_export(tmp_path: Path) -> None:
     pq.write_table(pa.table({"data0": [1.0], "data1": [2.0], "label": [0]}), tmp_path / "data.parquet")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from miwake.indexer.threshold_tables import chosen_lines, threshold_text
 
@@ -126,7 +127,7 @@ def generation_table(listed: ListedStation) -> Table:
     """Return a row for each generation of a station."""
     fate = "" if listed.follows or not listed.generations else "; changes wait for the next rebuild"
     title = f"{listed.station}: {listed.n_references} references at revision {listed.revision}{fate}"
-    table = Table(title=f"{title}\n{listed.problem}".strip(), title_justify="left")
+    table = Table(title=Text(f"{title}\n{listed.problem}".strip()), title_justify="left")
     for name in ("generation", "", "built (UTC)", "embedder"):
         table.add_column(name)
     for name in ("revision", "references", "MB"):
@@ -134,7 +135,7 @@ def generation_table(listed: ListedStation) -> Table:
     for one in listed.generations:
         table.add_row(
             one.generation,
-            one.problem or one.state,
+            Text(one.problem or one.state),
             one.created_at.removesuffix("Z").replace("T", " "),
             one.embedder,
             str(one.revision),
