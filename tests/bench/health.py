@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -78,7 +78,7 @@ def alarms(deviations: NDArray[np.float32]) -> float:
     return float((np.abs(deviations) > 1).any(axis=1).mean()) if len(deviations) else float("nan")
 
 
-def high_pass_energy(vectors: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float64]:
+def high_pass_energy(vectors: NDArray[np.floating[Any]], shape: tuple[int, int]) -> NDArray[np.float64]:
     """Return the mean squared Laplacian, the plain measure of focus that ``focus`` is compared with."""
     maps = vectors.reshape(-1, *shape).astype(np.float64)
     inner = maps[:, 1:-1, 1:-1]
