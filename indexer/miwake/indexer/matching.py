@@ -78,9 +78,9 @@ def matches(wanted: Filter, columns: Columns) -> NDArray[np.bool_]:
         case InspectedBetween():
             return _inspected(wanted, columns.instants())
         case AllOf(filters):
-            return np.stack([matches(one, columns) for one in filters]).all(axis=0)
+            return np.asarray(np.logical_and.reduce([matches(one, columns) for one in filters]))
         case AnyOf(filters):
-            return np.stack([matches(one, columns) for one in filters]).any(axis=0)
+            return np.asarray(np.logical_or.reduce([matches(one, columns) for one in filters]))
         case Not(negated):
             return ~matches(negated, columns)
 
