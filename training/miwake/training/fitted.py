@@ -26,7 +26,7 @@ class Standing:
     score : RetrievalScore or None
         Of a validation, where there are calibration parts.
     lr : float
-        Learning rate of the step.
+        Learning rate of the next step.
     seconds : float
         Since the run began, without the time between an interruption and its resumption.
     """
