@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from miwake.indexer.search.proposing import ReferenceIndex
 
 EXACT_AT_MOST = 50_000
-"""Up to so many references are all compared: that takes a few milliseconds, and is exact with any kind of index."""
+"""Up to so many references are all compared: some milliseconds for a lone query, and exact with any kind of index."""
 
 LEAST_SHARE = 0.5
 """An index that approximates keeps its agreement with exact search only where most of what it meets may be found."""
@@ -64,19 +64,22 @@ def propose_among(
     pool : Pool
         Not empty.
     index : ReferenceIndex
-        Of any kind; it proposes from pools of more than ``exact_at_most`` stored references that hold at least half of
-        all, and agrees with exact search there as its kind does. In all other pools every reference is compared.
+        Of any kind. One that approximates proposes from pools of more than ``exact_at_most`` stored references that
+        hold at least half of all, and agrees with exact search there as its kind does. Of all other pools every
+        reference is compared, which FAISS does sooner without a selector.
     embedded : (Q, D) float32
     n_candidates : int
         M.
     """
     n_all, n_stored = len(index.embeddings), len(pool.stored)
     n_wanted = min(n_candidates + SPARE, n_stored)
-    if n_stored <= exact_at_most or n_stored < LEAST_SHARE * n_all:
+    is_exact = index.approximate is None
+    if n_stored == n_all and (is_exact or n_stored > exact_at_most):
+        stored = propose(index, embedded, n_wanted)
+    elif is_exact or n_stored <= exact_at_most or n_stored < LEAST_SHARE * n_all:
         stored = find_exactly(embedded, index.embeddings, pool.stored, n_wanted)
     else:
-        selector = _selector(pool.stored, n_all) if n_stored < n_all else None
-        stored = propose(index, embedded, n_wanted, selector=selector)
+        stored = propose(index, embedded, n_wanted, selector=_selector(pool.stored, n_all))
     return np.hstack([stored, np.broadcast_to(pool.added, (len(embedded), len(pool.added)))])
 
 
