@@ -29,11 +29,11 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     DECISION_UNSPECIFIED: _Decision.ValueType  # 0
     """Never sent with a verdict."""
     DECISION_PASS: _Decision.ValueType  # 1
-    """The label is a pass label and the reject probability is low enough."""
+    """The label is a pass label, the reject probability is low enough, and the input is ordinary."""
     DECISION_REJECT: _Decision.ValueType  # 2
     """The label is a kind of reject and the reject probability is high enough."""
     DECISION_REVIEW: _Decision.ValueType  # 3
-    """Between the thresholds: a person should look."""
+    """Between the thresholds, or what would have passed comes from an input that is not ordinary: a person should look."""
     DECISION_UNKNOWN: _Decision.ValueType  # 4
     """Far from everything known: the label is only the nearest of strangers."""
 
@@ -43,11 +43,11 @@ class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
 DECISION_UNSPECIFIED: Decision.ValueType  # 0
 """Never sent with a verdict."""
 DECISION_PASS: Decision.ValueType  # 1
-"""The label is a pass label and the reject probability is low enough."""
+"""The label is a pass label, the reject probability is low enough, and the input is ordinary."""
 DECISION_REJECT: Decision.ValueType  # 2
 """The label is a kind of reject and the reject probability is high enough."""
 DECISION_REVIEW: Decision.ValueType  # 3
-"""Between the thresholds: a person should look."""
+"""Between the thresholds, or what would have passed comes from an input that is not ordinary: a person should look."""
 DECISION_UNKNOWN: Decision.ValueType  # 4
 """Far from everything known: the label is only the nearest of strangers."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
