@@ -28,6 +28,7 @@ from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.indexer.thresholding import change
 from miwake.indexer.verdict.request import ThresholdRequest
+from miwake.indexer.verdict.scores import read_scores
 from support.archived import ARCHIVES, unpack
 
 STATIONS = ("changed", "rolled-back")
@@ -177,6 +178,17 @@ def version_json(path: Path) -> None:
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"format_version": ABSURD_VERSION})
 
 
+def has_version(path: Path) -> bool:
+    with np.load(path) as stored:
+        return "format_version" in stored
+
+
+def version_npz(path: Path) -> None:
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **arrays | {"format_version": np.int32(ABSURD_VERSION)})
+
+
 def version_database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {ABSURD_VERSION}")
@@ -229,20 +241,22 @@ def test_a_threshold_set_of_a_later_format_is_refused_by_name(archive: tuple[Pat
         open_live(folder)
 
 
-def test_every_json_file_of_a_new_generation_has_a_version_that_is_looked_at(
-    archive: tuple[Path, dict[str, Any]],
-) -> None:
+def test_every_version_in_a_new_generation_is_looked_at(archive: tuple[Path, dict[str, Any]]) -> None:
     folder = archive[0] / "changed"
-    generation = rebuild(StationFolder(folder)).generation
-    paths = [*(folder / "generations" / generation).glob("*.json"), *folder.glob("embedders/*/*.json")]
+    generation = folder / "generations" / rebuild(StationFolder(folder)).generation
+    changes: list[tuple[Path, Callable[[Path], None]]] = [
+        *((path, version_json) for path in (*generation.glob("*.json"), *folder.glob("embedders/*/*.json"))),
+        *((path, version_npz) for path in generation.glob("*.npz") if has_version(path)),
+    ]
 
-    def is_refused(path: Path) -> bool:
+    def is_refused(path: Path, change: Callable[[Path], None]) -> bool:
         as_written = path.read_bytes()
-        version_json(path)
+        change(path)
         reseal(folder)
         try:
             open_live(folder)
             describe(folder)
+            read_scores(generation)
         except ArtifactVersionError as error:
             return str(path) in str(error)
         finally:
@@ -250,5 +264,5 @@ def test_every_json_file_of_a_new_generation_has_a_version_that_is_looked_at(
             reseal(folder)
         return False
 
-    assert len(paths) >= 3
-    assert [path.name for path in paths if not is_refused(path)] == []
+    assert len(changes) >= 5
+    assert [path.name for path, change in changes if not is_refused(path, change)] == []
