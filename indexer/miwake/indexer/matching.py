@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import UTC, datetime
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -68,21 +70,38 @@ class SnapshotColumns:
         return np.array(known, dtype="datetime64[us]")
 
 
+class _Once:
+    """Columns whose times are read once at most, however many conditions look at them."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self.labels = columns.labels
+        self.is_any = columns.is_any
+
+    @cached_property
+    def times(self) -> NDArray[np.datetime64]:
+        return self._columns.instants()
+
+
 def matches(wanted: Filter, columns: Columns) -> NDArray[np.bool_]:
     """Return for which of N references a filter holds, (N,) bool."""
+    return _matches(wanted, _Once(columns))
+
+
+def _matches(wanted: Filter, columns: _Once) -> NDArray[np.bool_]:
     match wanted:
         case LabelIn(labels):
             return np.isin(columns.labels, np.array(labels, dtype=np.int32))
         case FailureModeIn(texts) | PartIn(texts) | GroupIn(texts) | SourceIn(texts):
             return columns.is_any(_COLUMNS[type(wanted)], texts)
         case InspectedBetween():
-            return _inspected(wanted, columns.instants())
+            return _inspected(wanted, columns.times)
         case AllOf(filters):
-            return np.asarray(np.logical_and.reduce([matches(one, columns) for one in filters]))
+            return reduce(operator.and_, (_matches(one, columns) for one in filters))
         case AnyOf(filters):
-            return np.asarray(np.logical_or.reduce([matches(one, columns) for one in filters]))
+            return reduce(operator.or_, (_matches(one, columns) for one in filters))
         case Not(negated):
-            return ~matches(negated, columns)
+            return ~_matches(negated, columns)
 
 
 def _inspected(wanted: InspectedBetween, instants: NDArray[np.datetime64]) -> NDArray[np.bool_]:

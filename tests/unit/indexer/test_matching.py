@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from numpy.typing import NDArray
 
-from miwake.indexer.filters import Filter, InspectedBetween, LabelIn, Not
+from miwake.indexer.filters import AllOf, Filter, InspectedBetween, LabelIn, Not
 from miwake.indexer.matching import Columns, SnapshotColumns, matches
 from miwake.indexer.storage.reading import Snapshot
 from miwake.indexer.storage.reference_files import ReferenceFiles, write_references
@@ -80,3 +81,21 @@ def test_a_reference_of_no_known_time_was_inspected_in_no_interval(columns: Colu
 
 def test_no_references_are_no_matches() -> None:
     assert matches(Not(LabelIn((1,))), SnapshotColumns(snapshot(0))).tolist() == []
+
+
+class CountedColumns(SnapshotColumns):
+    """Columns that count how often their times are read."""
+
+    n_read = 0
+
+    def instants(self) -> NDArray[np.datetime64]:
+        self.n_read += 1
+        return super().instants()
+
+
+def test_times_are_read_once_however_many_conditions_look_at_them() -> None:
+    columns = CountedColumns(snapshot())
+
+    matches(AllOf((InspectedBetween(since=START), Not(InspectedBetween(until=START)))), columns)
+
+    assert columns.n_read == 1
