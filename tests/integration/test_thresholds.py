@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miwake.indexer.answers import Decision
+from miwake.indexer.answers import Decision, DecisionReason
 from miwake.indexer.build import Built, build, rebuild
 from miwake.indexer.checking import check
 from miwake.indexer.errors import ArtifactCorruptError, CalibrationError, PromiseError, StoreError
@@ -87,6 +87,25 @@ def test_a_set_decides_and_the_way_back_decides_as_before(station: StationFolder
     assert set(strict.decisions.tolist()) <= {Decision.REVIEW, Decision.UNKNOWN}
     np.testing.assert_array_equal(strict.labels, before.labels)
     np.testing.assert_array_equal(after.decisions, before.decisions)
+
+
+def test_health_is_given_no_room_and_any_by_a_set(station: StationFolder) -> None:
+    vectors = blob_records(80, seed=1).vectors
+    index = open_live(station.path)
+    before = index.classify(vectors)
+
+    change(station.path, ThresholdRequest(health_at_most=1e-6), actor="test")
+    strict = follow(index, station.path).classify(vectors)
+    change(station.path, ThresholdRequest(health_at_most="off"), actor="test")
+    lax = open_live(station.path).classify(vectors)
+
+    passed = before.decisions == Decision.PASS
+    assert passed.sum() > 5
+    assert (strict.decisions[passed] == Decision.REVIEW).all()
+    np.testing.assert_array_equal(strict.decisions[~passed], before.decisions[~passed])
+    assert (lax.decisions[passed] == Decision.PASS).all()
+    assert not (lax.reasons & DecisionReason.FOCUS).any()
+    np.testing.assert_array_equal(lax.health, before.health)
 
 
 def test_following_from_any_set_leads_to_the_one_that_is_served(station: StationFolder) -> None:
@@ -281,3 +300,13 @@ def without_scores(station: StationFolder) -> None:
 def test_a_set_that_does_not_exist_is_not_served(station: StationFolder) -> None:
     with pytest.raises(StoreError, match="there are: default"):
         serve(station.path, "t000007")
+
+
+def test_a_set_that_is_missing_between_others_is_told(station: StationFolder) -> None:
+    change(station.path, PROMISE, actor="test")
+    change(station.path, ThresholdRequest(max_escape=0.25), actor="test")
+    (sets_path(station, "g000001") / "t000001.json").unlink()
+
+    problems = [one.problem for one in check(station.path) if one.problem]
+
+    assert problems == [f"{sets_path(station, 'g000001')}: t000001 is missing, though there is t000002"]

@@ -11,7 +11,7 @@ from miwake.indexer.opening import open_index
 from miwake.indexer.storage.generation import open_generation
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
-from miwake.indexer.storage.threshold_sets import last_set, list_sets, read_set, reference_to, sets_path
+from miwake.indexer.storage.threshold_sets import last_set, list_sets, read_set, reference_to, set_name, sets_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,10 @@ def _check_generation(station: StationFolder, generation: str) -> str:
 
 def _check_thresholds(station: StationFolder, generation: str) -> str:
     names = list_sets(station, generation)
-    for name in names:
+    for number, name in enumerate(names, start=1):
+        if name != set_name(number):
+            message = f"{sets_path(station, generation)}: {set_name(number)} is missing, though there is {name}"
+            raise ArtifactCorruptError(message)
         read_set(station, generation, name)
     last = last_set(station, generation)
     if last != reference_to(station, generation, last.name):

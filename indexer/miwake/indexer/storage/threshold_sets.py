@@ -101,7 +101,12 @@ def list_sets(station: StationFolder, generation: str) -> list[str]:
 def next_name(station: StationFolder, generation: str) -> str:
     """Return the name of the next set of a generation."""
     names = list_sets(station, generation)
-    return f"t{int(names[-1][1:]) + 1 if names else 1:06d}"
+    return set_name(int(names[-1][1:]) + 1 if names else 1)
+
+
+def set_name(number: int) -> str:
+    """Return the name of the set of a number; a generation's sets are numbered 1, 2, 3 …"""
+    return f"t{number:06d}"
 
 
 def write_set(station: StationFolder, stored: StoredSet) -> SetReference:
