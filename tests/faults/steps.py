@@ -124,8 +124,8 @@ class Rebuild:
 
     def then(self, world: World) -> World:
         before = world.stations[LINE]
-        served = {"served_revision": before.revision, "served": before.references}
-        return world.with_station(LINE, replace(before, generation=self.generation, **served))
+        after = replace(before, generation=self.generation, served_revision=before.revision, served=before.references)
+        return world.with_station(LINE, after)
 
 
 @dataclass(frozen=True)

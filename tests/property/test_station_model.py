@@ -114,8 +114,12 @@ class StationModel(RuleBasedStateMachine):
 
 @pytest.mark.skipif(find_compiler() is None, reason="no C compiler (cc, gcc, clang): nothing can be killed")
 def test_a_station_is_what_a_dictionary_says(bench: Bench) -> None:
+    class ModelOfBench(StationModel):
+        def __init__(self) -> None:
+            super().__init__(bench)
+
     run_state_machine_as_test(
-        lambda: StationModel(bench),
+        ModelOfBench,
         settings=settings(max_examples=N_EXAMPLES, stateful_step_count=N_STEPS, deadline=None),
     )
 
