@@ -102,7 +102,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchors:
-    """The distance to every class anchor, nearest first.
+    """The distance to every anchor, nearest first; a class that has several is named several times.
 
     Attributes
     ----------

@@ -117,8 +117,8 @@ class VerdictBatch:
         Whose label is answered.
     method_labels : (Q, 3) int32
         What each ``LabelMethod`` found, in its order.
-    anchor_labels : (Q, C) int32, anchor_distances : (Q, C) float32
-        Every class, nearest anchor first.
+    anchor_labels : (Q, A) int32, anchor_distances : (Q, A) float32
+        Every anchor, nearest first; a class that has several is named several times.
     neighbours : NeighbourBatch
     """
 

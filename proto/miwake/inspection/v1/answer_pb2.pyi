@@ -204,7 +204,7 @@ Global___ItemError: _TypeAlias = ItemError  # noqa: Y015
 
 @_typing.final
 class AnchorDistances(_message.Message):
-    """The distances to every class anchor, nearest first. All arrays have length C."""
+    """The distances to every anchor, nearest first; a class that has several is named several times. All arrays have length A."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -367,7 +367,7 @@ class Verdict(_message.Message):
 
     @_builtins.property
     def anchors(self) -> Global___AnchorDistances:
-        """The distance to every class anchor."""
+        """The distance to every anchor."""
 
     @_builtins.property
     def neighbours(self) -> Global___Neighbours:
