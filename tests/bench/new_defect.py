@@ -39,6 +39,7 @@ COLUMNS = (
     "UNKNOWN",
     "others to PASS",
     "passes REJECT",
+    "overkill by label",
 )
 
 app = typer.Typer(add_completion=False)
@@ -119,6 +120,7 @@ def _cells(
         ),
         str(max(turned)),
         mean([one.decisions == Decision.REJECT for one in after], is_pass),
+        mean([~np.isin(one.labels, list(pass_labels)) for one in after], is_pass),
     )
 
 

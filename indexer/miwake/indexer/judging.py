@@ -13,7 +13,7 @@ from miwake.indexer.search.options import AS_CALIBRATED
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh
 from miwake.indexer.verdict.reasons import beyond_limits, hold_back, reasons_for
-from miwake.indexer.verdict.votes import Classes
+from miwake.indexer.verdict.votes import Classes, distance_weights, with_newcomers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +55,7 @@ class Judge:
         self._embedder = contents.embedder
         self._calibration = contents.calibration
         self._columns = self.classes.columns(references.labels)
+        self._is_newcomer = ~self.classes.passes & ~np.isin(self.classes.labels, contents.anchors.labels)
         self._class_failure_codes = references.usual_failure_codes(self.classes.labels.tolist())
         self._method = next(one for one, name in METHODS.items() if name == contents.calibration.method)
 
@@ -65,7 +66,7 @@ class Judge:
         anchors = self._references.anchors
         all_distances = anchors.all_distances(embedded)
         weighed = self._weigh(candidates, anchors.nearest_of_class(all_distances))
-        answered = weighed.method_columns[:, self._method - 1]
+        answered = self._with_newcomers(weighed.method_columns[:, self._method - 1], candidates)
         likelihoods = self._likelihoods(weighed, answered)
         novelty = candidates.novelty(self._calibration.n_novelty)
         passes, thresholds = self.classes.passes[answered], self._calibration.thresholds
@@ -90,6 +91,16 @@ class Judge:
             anchor_distances=np.take_along_axis(all_distances, order, axis=1),
             neighbours=self._references.neighbours(self._shown(vectors, embedded, asked, candidates, weighed)),
         )
+
+    def _with_newcomers(self, answered: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:
+        """Return the answers, those of kinds of rejects among them that the generation has no reference of."""
+        if not self._is_newcomer.any():
+            return answered
+        vote = self._calibration.vote
+        nearest = slice(None, vote.n_voting)
+        weights = distance_weights(candidates.distances[:, nearest], vote.bandwidth)
+        columns = self._columns[candidates.positions[:, nearest]]
+        return with_newcomers(answered, columns, weights, self.classes, self._is_newcomer)
 
     def _novelty_of_passing(self, candidates: Candidates, novelty: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the novelty to passing: rejects that were added since make nothing near enough to pass."""

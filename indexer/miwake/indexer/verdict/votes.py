@@ -90,15 +90,49 @@ def count(columns: NDArray[np.intp], weights: NDArray[np.float64], classes: Clas
     weights : (Q, k) float64
         Its weight, not negative and not all 0 in a row; falls with distance.
     """
-    n_queries, n_voting = columns.shape
-    n_classes = len(classes.labels)
-    flat = (np.arange(n_queries)[:, None] * n_classes + columns).ravel()
-    masses = np.bincount(flat, weights.ravel(), n_queries * n_classes).reshape(n_queries, n_classes)
-    balanced = masses / np.minimum(classes.sizes, n_voting)
+    masses = _masses(columns, weights, classes)
+    balanced = masses / np.minimum(classes.sizes, columns.shape[1])
     return Ballot(
         shares=balanced / balanced.sum(axis=1, keepdims=True),
         reject_share=masses[:, ~classes.passes].sum(axis=1) / masses.sum(axis=1),
     )
+
+
+def with_newcomers(
+    answered: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    weights: NDArray[np.float64],
+    classes: Classes,
+    is_newcomer: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """Return the answers (Q,), those of classes that calibration has not seen among them.
+
+    How a vote weighs the classes was measured on the classes that there were. A newcomer has a few references beside
+    thousands, and would win next to never. It is answered where its weight for each of its references is more than that
+    of the class that was found: so few of it are near by chance less often than members are.
+
+    Parameters
+    ----------
+    answered : (Q,)
+        Class columns found by the calibrated method.
+    columns, weights : (Q, k)
+        As for ``count``.
+    is_newcomer : (C,) bool
+        Kinds of rejects only: then no answer turns into a pass.
+    """
+    density = _masses(columns, weights, classes) / classes.sizes
+    rows = np.arange(len(answered))
+    best = np.where(is_newcomer, density, -1.0).argmax(axis=1)
+    wins = is_newcomer[best] & (density[rows, best] > density[rows, answered])
+    return np.where(wins, best, answered)
+
+
+def _masses(columns: NDArray[np.intp], weights: NDArray[np.float64], classes: Classes) -> NDArray[np.float64]:
+    """Return the weight of each class for each query, (Q, C)."""
+    n_queries, n_classes = len(columns), len(classes.labels)
+    flat = (np.arange(n_queries)[:, None] * n_classes + columns).ravel()
+    masses: NDArray[np.float64] = np.bincount(flat, weights.ravel(), n_queries * n_classes).astype(np.float64)
+    return masses.reshape(n_queries, n_classes)
 
 
 def distance_weights(distances: NDArray[np.float32], bandwidth: float) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from miwake.indexer.verdict.votes import Ballot, Classes, count, distance_weights
+from miwake.indexer.verdict.votes import Ballot, Classes, count, distance_weights, with_newcomers
 
 PASS, BURR, CRACK = 0, 1, 2
 
@@ -73,3 +73,26 @@ def test_a_new_reject_class_never_turns_an_answer_into_a_pass(seed: int) -> None
     after = answer(grown, np.concatenate([distances, new_distances]))
 
     assert not (before != PASS and after == PASS)
+
+
+class TestNewcomers:
+    """A class 44 with two references beside 100 passes (0) and 50 rejects (1)."""
+
+    CLASSES = Classes(np.array([0, 1, 44], dtype=np.int32), np.array([100, 50, 2]), np.array([True, False, False]))
+    IS_NEWCOMER = np.array([False, False, True])
+
+    def answered(self, columns: list[int], weights: list[float], found: int) -> int:
+        voting = np.array([columns]), np.array([weights])
+        return int(with_newcomers(np.array([found]), *voting, self.CLASSES, self.IS_NEWCOMER)[0])
+
+    def test_a_newcomer_wins_by_its_weight_for_each_reference(self) -> None:
+        assert self.answered([0, 0, 0, 0, 2], [1.0, 1.0, 1.0, 1.0, 0.3], 0) == 2
+
+    def test_a_newcomer_that_is_far_away_does_not(self) -> None:
+        assert self.answered([0, 0, 0, 0, 2], [1.0, 1.0, 1.0, 1.0, 0.05], 0) == 0
+
+    def test_without_one_of_its_references_among_the_nearest_nothing_changes(self) -> None:
+        assert self.answered([0, 0, 1], [1.0, 1.0, 1.0], 1) == 1
+
+    def test_an_answer_never_turns_into_a_pass(self) -> None:
+        assert self.answered([0, 0, 0, 1, 2], [1.0, 1.0, 1.0, 0.1, 0.0], 1) == 1
