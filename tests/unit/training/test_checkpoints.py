@@ -42,21 +42,21 @@ def interrupt(rows: TrainingRows, settings: Settings, checkpoints: Checkpoints, 
 
 
 @pytest.mark.parametrize(
-    ("name", "overrides"),
+    ("name", "overrides", "at"),
     [
-        ("best", ()),
-        ("best", FREE),
-        ("best", ("optimiser=ranger", "schedule=plateau")),
-        ("smnrt17", ("optimiser=sgd", "lr=0.01", "schedule=step")),
-        ("smnrt11-random", ("optimiser=radam",)),
-        ("smnrt17", ("anchor=mean-embedding", "lr=0.001", "rounds=2")),
-        ("smnrt12-published", ()),
-        ("soart3", ("lr=0.001", "rounds=2")),
-        ("metric-learning", ("miner=distance-weighted",)),
-        ("metric-learning", ("loss=proxy-anchor", "miner=off")),
+        ("best", (), 8),
+        ("best", (), 33),
+        ("best", FREE, 33),
+        ("best", ("optimiser=ranger", "schedule=plateau"), 20),
+        ("smnrt17", ("optimiser=sgd", "lr=0.01", "schedule=step"), 12),
+        ("smnrt11-random", ("optimiser=radam", "keep=last"), 33),
+        ("smnrt17", ("anchor=mean-embedding", "lr=0.001", "rounds=2"), 33),
+        ("smnrt12-published", (), 33),
+        ("soart3", ("lr=0.001", "rounds=2"), 33),
+        ("metric-learning", ("miner=distance-weighted",), 12),
+        ("metric-learning", ("loss=proxy-anchor", "miner=off"), 33),
     ],
 )
-@pytest.mark.parametrize("at", [12, 33])
 def test_an_interrupted_run_goes_on_to_the_weights_of_an_unbroken_one(
     rows: TrainingRows, tmp_path: Path, name: str, overrides: tuple[str, ...], at: int
 ) -> None:
