@@ -95,6 +95,9 @@ class FakeIndex:
             neighbours=neighbours,
         )
 
+    def n_matching(self, where: Filter | None) -> int:
+        return self.n_references if where is None else self.n_references // 2
+
     def search(
         self,
         vectors: NDArray[np.float32],

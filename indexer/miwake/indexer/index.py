@@ -166,6 +166,10 @@ class InspectionIndex:
         embedded = self._embed(vectors, n_neighbours, least=0)
         return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
 
+    def n_matching(self, where: Filter | None) -> int:
+        """Return how many references a filter lets through; a search with it does not look them up again."""
+        return len(self._references.pool(where))
+
     def search(
         self,
         vectors: NDArray[np.float32],

@@ -45,10 +45,6 @@ class Index(Protocol):
         """The distance beyond which an answer is UNKNOWN."""
 
     @property
-    def n_references(self) -> int:
-        """How many references are searched."""
-
-    @property
     def scale(self) -> Scale:
         """Which vectors can be judged at all."""
 
@@ -59,6 +55,9 @@ class Index(Protocol):
 
         The options say how those neighbours are found, and never change a verdict.
         """
+
+    def n_matching(self, where: Filter | None) -> int:
+        """Return how many references a filter lets through; any thread may ask."""
 
     def search(
         self,

@@ -139,5 +139,5 @@ def _n_together(index: Index, limits: Limits, wanted: Wishes) -> int:
     """Return how many vectors are computed together: few where each is compared with very many references."""
     if not wanted.compares_many:
         return limits.max_batch
-    n_values = index.scale.n_values * max(index.n_references, 1)
+    n_values = index.scale.n_values * max(index.n_matching(wanted.where), 1)
     return max(1, min(limits.max_batch, VALUES_TOGETHER // n_values))

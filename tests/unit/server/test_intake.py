@@ -70,7 +70,7 @@ def test_few_vectors_go_together_where_each_meets_every_reference() -> None:
     large = FakeIndex(n_references=VALUES_TOGETHER // (2 * N_VALUES))
 
     assert [len(job.items) for job in search_jobs(exhaustive, large, LIMITS)] == [2, 2, 2, 2]
-    assert [len(job.items) for job in search_jobs(filtered, large, LIMITS)] == [2, 2, 2, 2]
+    assert [len(job.items) for job in search_jobs(filtered, large, LIMITS)] == [4, 4]
     assert [len(job.items) for job in search_jobs(exhaustive, FakeIndex(), LIMITS)] == [4, 4]
     assert [len(job.items) for job in search_jobs(search(), large, LIMITS)] == [4, 4]
 
