@@ -70,6 +70,20 @@ def test_rebuild_adds_records_once(store: Path, data: Path) -> None:
     assert (again["generation"], again["n_added"], again["n_references"]) == ("g000003", 0, 600)
 
 
+def test_the_kind_of_index_is_an_option_and_told(store: Path) -> None:
+    rebuilt = run("rebuild", "--store", store, "--index-kind", "ivf-flat", "--min-recall", "0.98")
+    assert rebuilt.exit_code == 0, rebuilt.output
+
+    search = json.loads(run("describe", "--store", store, "--json").stdout)["search"]
+    assert (search["kind"], search["bound"]) == ("ivf-flat", 0.98)
+    assert search["agreement"]["references"] >= 0.98
+    assert "search ivf-flat, n_lists" in run("describe", "--store", store).stdout
+
+
+def test_a_kind_that_nobody_knows_is_wrong_usage(store: Path) -> None:
+    assert run("rebuild", "--store", store, "--index-kind", "scann").exit_code == 2
+
+
 def burrs(folder: Path) -> Path:
     """Write records whose class the station does not know."""
     path = folder / "burrs.npz"
