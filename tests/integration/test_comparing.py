@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from archives.make import made_records
+from miwake.indexer.answers import Decision
 from miwake.indexer.build import BuildSettings, rebuild
 from miwake.indexer.cli import app
 from miwake.indexer.comparing.calibration_rows import unfitted_rows
@@ -305,6 +307,23 @@ def test_diff_takes_the_test_rows_of_a_replay(store: Path, held_out: Records, tm
 
     assert json.loads(run(*asked, "--json").stdout)["n_rows"] == 20
     assert json.loads(run(*asked, "--rows", "all", "--json").stdout)["n_rows"] == 80
+
+
+def test_a_recording_without_labels_is_compared_all_the_same(store: Path, held_out: Records, tmp_path: Path) -> None:
+    write_parquet(held_out, tmp_path / "labelled.parquet")
+    bare = pq.read_table(tmp_path / "labelled.parquet").drop_columns(["label", "fmode"])
+    pq.write_table(bare, tmp_path / "bare.parquet")
+    np.savez(tmp_path / "bare.npz", vectors=held_out.vectors, heat_map_shape=np.array([6, 7]))
+    asked = ("diff", "g000001", "g000002", "--store", store, "--station", STATION, "--json", "--replay")
+
+    refused = run(*asked, tmp_path / "bare.parquet")
+    labelled = json.loads(run(*asked, tmp_path / "labelled.parquet").stdout)
+    told = [json.loads(run(*asked, tmp_path / f"bare.{kind}", "--unlabelled").stdout) for kind in ("parquet", "npz")]
+
+    assert "no label column 'label'" in refused.stderr
+    assert [one["decisions"] for one in told] == [labelled["decisions"]] * 2
+    assert {one["name"] for one in told[0]["figures"]} == {f"decided {one.name}" for one in Decision}
+    assert {(flip["true_label"], flip["effect"]) for flip in told[0]["flips"]} == {(None, "")}
 
 
 def test_diff_without_a_replay_asks_about_unfitted_references(store: Path) -> None:

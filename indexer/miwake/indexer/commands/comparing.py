@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +46,9 @@ def diff(
     rows: Annotated[
         Rows | None, typer.Option(help="all: every row of DATA; by default those of the split 'test', if any.")
     ] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="DATA have no labels: compare the verdicts only.")
+    ] = False,
     report_to: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE.html|FOLDER", help="Write a page with pictures that opens offline."),
@@ -61,8 +64,12 @@ def diff(
 
         folder = station_path(store, station)
         sides = Side.open(folder, before), Side.open(folder, after)
-        records = unfitted_rows(folder, sides) if replay is None else _replayed(read(replay, reading), rows)
-        comparison = compare(*sides, records, report=report)
+        is_labelled = replay is None or not unlabelled
+        if replay is None:
+            records = unfitted_rows(folder, sides)
+        else:
+            records = _replayed(read(replay, replace(reading, is_labelled=is_labelled)), rows)
+        comparison = compare(*sides, records, is_labelled=is_labelled, report=report)
         if report_to is not None:
             _write_report(report_to, comparison, sides, records)
         if as_json:

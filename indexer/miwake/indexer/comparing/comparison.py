@@ -63,9 +63,11 @@ class Comparison:
         Rows left out: an embedder was fitted on their part; they are references themselves and name no part, so that
         they cannot be kept from answering for themselves; a side cannot judge them.
     pass_labels : tuple of int
+    is_labelled : bool
+        Whether it is known what the rows were.
     figures : tuple of Measured
         Accuracy, escape and overkill by label, and the two errors by decision: rejects decided PASS, passes decided
-        REJECT. Without pass labels only the accuracy.
+        REJECT. Without pass labels only the accuracy. Where the rows bear no labels, the shares of the decisions.
     decisions : mapping
         ``first→second`` to the number of rows.
     flips : tuple of Flip
@@ -82,6 +84,7 @@ class Comparison:
     n_known: int
     n_refused: int
     pass_labels: tuple[int, ...]
+    is_labelled: bool
     figures: tuple[Measured, ...]
     decisions: dict[str, int]
     flips: tuple[Flip, ...]
@@ -149,9 +152,24 @@ def honest_rows(records: Records, sides: Sequence[Side]) -> Asked:
 
 
 def compare(
-    first: Side, second: Side, records: Records, *, report: Callable[[str], None] = lambda _: None
+    first: Side,
+    second: Side,
+    records: Records,
+    *,
+    is_labelled: bool = True,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Return what would change if ``second`` took the place of ``first``.
+
+    Parameters
+    ----------
+    first, second : Side
+    records : Records
+        What both are asked about.
+    is_labelled : bool
+        Whether the labels mean something.
+    report : callable
+        Is told of each step as it begins.
 
     Raises
     ------
@@ -179,11 +197,16 @@ def compare(
         n_known=asked.n_known,
         n_refused=asked.n_refused,
         pass_labels=index.pass_labels,
-        figures=_figures(answers[0], answers[1], rows, index.pass_labels),
+        is_labelled=is_labelled,
+        figures=(
+            _figures(answers[0], answers[1], rows, index.pass_labels)
+            if is_labelled
+            else _decision_shares(answers[0], answers[1], rows.parts)
+        ),
         decisions=dict(
             Counter(f"{one.decision}→{other.decision}" for one, other in zip(*answers, strict=True)).most_common()
         ),
-        flips=tuple(sorted(_flips(answers[0], answers[1], rows, index.pass_labels), key=weight_of)),
+        flips=tuple(sorted(_flips(answers, rows, index.pass_labels, is_labelled=is_labelled), key=weight_of)),
     )
 
 
@@ -255,24 +278,30 @@ def _measured(name: str, first: NDArray[np.bool_], second: NDArray[np.bool_], pa
     )
 
 
+def _decision_shares(first: Sequence[Answer], second: Sequence[Answer], parts: Sequence[str]) -> tuple[Measured, ...]:
+    decisions = [np.array([one.decision for one in side]) for side in (first, second)]
+    return tuple(
+        _measured(f"decided {one.name}", decisions[0] == one.name, decisions[1] == one.name, parts) for one in Decision
+    )
+
+
 def _flips(
-    first: Sequence[Answer], second: Sequence[Answer], records: Records, pass_labels: Sequence[int]
+    answers: Sequence[Sequence[Answer]], records: Records, pass_labels: Sequence[int], *, is_labelled: bool
 ) -> list[Flip]:
     passing = frozenset(pass_labels)
     flips = []
-    for row, (one, other) in enumerate(zip(first, second, strict=True)):
+    for row, (one, other) in enumerate(zip(*answers, strict=True)):
         kind, truth = kind_of(one, other), int(records.labels[row])
         if kind:
-            effect = effect_of(truth, one, other, passing) if passing else ""
             flips.append(
                 Flip(
                     row=row,
                     id=records.ids[row],
                     part=records.parts[row],
-                    true_label=truth,
-                    true_failure_mode=records.failure_modes[row],
+                    true_label=truth if is_labelled else None,
+                    true_failure_mode=records.failure_modes[row] if is_labelled else "",
                     kind=kind,
-                    effect=effect,
+                    effect=effect_of(truth, one, other, passing) if is_labelled and passing else "",
                     first=one,
                     second=other,
                 )

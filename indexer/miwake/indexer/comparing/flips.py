@@ -76,7 +76,8 @@ class Flip:
     row : int
         In what was asked.
     id, part : text
-    true_label : int
+    true_label : int, or None
+        None where nobody knows.
     true_failure_mode : text
     kind : text
         Such as ``REJECT→PASS``; ``label`` where the decision stays, ``failure mode`` where the label stays too.
@@ -90,7 +91,7 @@ class Flip:
     row: int
     id: str
     part: str
-    true_label: int
+    true_label: int | None
     true_failure_mode: str
     kind: str
     effect: str

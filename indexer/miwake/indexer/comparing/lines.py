@@ -40,7 +40,7 @@ def summary(comparison: Comparison) -> str:
     )
     return (
         f"{len(comparison.flips)} of {comparison.n_rows} verdicts change, {n_decided} of them the decision"
-        + (f": {told}" if told else "; none of them makes or mends an error")
+        + (f": {told}" if told else "; none of them makes or mends an error" if comparison.is_labelled else "")
         + "."
     )
 
@@ -65,11 +65,16 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield summary(comparison)
 
 
+def truth(flip: Flip) -> str:
+    """Return what a part was, as far as anybody knows."""
+    return "not labelled" if flip.true_label is None else f"labelled {flip.true_label} {flip.true_failure_mode}".strip()
+
+
 def flip_line(flip: Flip) -> str:
     """Return a flip as one line."""
     effect = f" [{flip.effect}]" if flip.effect else ""
     return (
-        f"  {flip.kind}{effect} {flip.id} (part {flip.part or '?'}, labelled {flip.true_label}): "
+        f"  {flip.kind}{effect} {flip.id} (part {flip.part or '?'}, {truth(flip)}): "
         f"{flip.first.label} at {flip.first.probability:.3f} near {flip.first.reference_id} → "
         f"{flip.second.label} at {flip.second.probability:.3f} near {flip.second.reference_id}"
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from miwake.indexer.answers import Decision
 from miwake.indexer.comparing.flips import ALARMS
-from miwake.indexer.comparing.lines import interval, percent, rate_text, summary
+from miwake.indexer.comparing.lines import interval, percent, rate_text, summary, truth
 from miwake.indexer.errors import DataError
 from miwake.indexer.pictures import data_uri, difference_png, heat_map_png
 from miwake.indexer.storage.files import write_durably
@@ -198,12 +198,11 @@ def _flip(
         ),
     )
     alarm = " alarm" if flip.effect in ALARMS else ""
-    truth = f"{flip.true_label} {flip.true_failure_mode}".strip()
     effect = f" — {flip.effect}" if flip.effect else ""
     return (
         f'<section class="flip{alarm}">\n<h3>{number}. {escape(flip.kind)}{escape(effect)}: '
         f"<bdi>{escape(flip.id)}</bdi></h3>\n"
-        f"<p>part <bdi>{escape(flip.part or '(not named)')}</bdi>, labelled <bdi>{escape(truth)}</bdi><br>\n"
+        f"<p>part <bdi>{escape(flip.part or '(not named)')}</bdi>, <bdi>{escape(truth(flip))}</bdi><br>\n"
         f"before: {_answer(flip.first)}<br>\nafter: {_answer(flip.second)}</p>\n"
         '<div class="maps">\n'
         + "".join(_figure(name, png, captions) for name, png, captions in figures)
@@ -242,14 +241,14 @@ def _others(flips: Sequence[Flip], n_pictured: int) -> str:
             one.effect,
             one.id,
             one.part,
-            str(one.true_label),
+            truth(one),
             str(one.first.label),
             str(one.second.label),
         )
         for number, one in enumerate(flips[:MOST_ROWS], start=n_pictured + 1)
     ]
     more = f"<p>and {len(flips) - MOST_ROWS} more</p>\n" if len(flips) > MOST_ROWS else ""
-    names = ("", "verdict", "effect", "id", "part", "labelled", "before", "after")
+    names = ("", "verdict", "effect", "id", "part", "truth", "before", "after")
     return "<h2>Further verdicts that flip</h2>\n" + _table(names, rows) + more
 
 

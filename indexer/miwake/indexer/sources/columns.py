@@ -52,13 +52,15 @@ def find_vector_columns(source: str, names: Sequence[str], prefix: str) -> tuple
 
 
 def find_label_column(source: str, names: Sequence[str], settings: ReadSettings) -> str:
-    """Return the label column.
+    """Return the label column; the empty text where labels are not read.
 
     Raises
     ------
     DataError
         If it is not there.
     """
+    if not settings.is_labelled:
+        return ""
     if settings.label_column in names:
         return settings.label_column
     message = f"{source}: no label column {settings.label_column!r}; it has {name_columns(names)}"

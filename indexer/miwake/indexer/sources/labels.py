@@ -42,6 +42,11 @@ def labels_of(name: str, values: Sequence[object] | NDArray[Any]) -> tuple[NDArr
     return labels, problems
 
 
+def no_labels(n_rows: int) -> NDArray[np.int32]:
+    """Return (N,) int32 zeros, for data whose labels are not read."""
+    return np.zeros(n_rows, dtype=np.int32)
+
+
 def _integer(value: object) -> int | None:
     try:
         if isinstance(value, str):

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.sources.labels import labels_of
+from miwake.indexer.sources.labels import labels_of, no_labels
 from miwake.indexer.sources.raw import METADATA_KEYS, RawTable, describe, one_line
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ def read_npz(path: Path, settings: ReadSettings) -> RawTable:
         message = f"{path}: not a readable NPZ file without pickled objects: {one_line(error)}"
         raise DataError(message) from error
     vectors, shape = _vectors(path, arrays)
-    label_name = _find(path, arrays, (settings.label_column, "labels"), is_required=True)
-    labels, problems = labels_of(label_name, _column(path, arrays, label_name, len(vectors)).tolist())
+    labels, problems = no_labels(len(vectors)), dict[int, str]()
+    if settings.is_labelled:
+        label_name = _find(path, arrays, (settings.label_column, "labels"), is_required=True)
+        labels, problems = labels_of(label_name, _column(path, arrays, label_name, len(vectors)).tolist())
     metadata = {key: json.dumps(arrays[key].tolist()) for key in METADATA_KEYS if key in arrays}
     description = describe(str(path), metadata)
     if description["heat_map_shape"] is None:

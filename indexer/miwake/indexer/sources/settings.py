@@ -33,6 +33,8 @@ class ReadSettings:
         the default of ``Scale``.
     skip_bad_rows : bool
         Drop and report rows that cannot be used, instead of failing.
+    is_labelled : bool
+        Whether labels are read; without, every label is 0 and means nothing, and no failure mode is read.
     """
 
     label_column: str = "label"
@@ -48,12 +50,13 @@ class ReadSettings:
     value_range: tuple[float, float] | None = None
     flatness: float | None = None
     skip_bad_rows: bool = False
+    is_labelled: bool = True
 
     def text_columns(self) -> dict[str, tuple[str, ...]]:
         """Return, for each text field of a record, the column names to look for, the first found wins."""
         mode = self.failure_mode_column
         named = {
-            "failure_mode": DEFAULT_FAILURE_MODE_COLUMNS if mode is None else (mode,),
+            "failure_mode": () if not self.is_labelled else DEFAULT_FAILURE_MODE_COLUMNS if mode is None else (mode,),
             "part": (self.part_column,),
             "group": (self.group_column,),
             "split": (self.split_column,),

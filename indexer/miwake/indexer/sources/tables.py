@@ -15,6 +15,7 @@ from miwake.indexer.sources.columns import (
     find_vector_columns,
     refuse_repeated_columns,
 )
+from miwake.indexer.sources.labels import no_labels
 from miwake.indexer.sources.raw import RawTable, describe, one_line
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def chosen_columns(source: str, names: Sequence[str], settings: ReadSettings) ->
     label = find_label_column(source, names, settings)
     texts = find_text_columns(source, names, settings)
     vector = find_vector_columns(source, names, settings.vector_column_prefix)
-    return tuple(dict.fromkeys((*vector, label, *texts.values())))
+    return tuple(dict.fromkeys((*vector, *((label,) if label else ()), *texts.values())))
 
 
 def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) -> RawTable:
@@ -75,7 +76,8 @@ def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) ->
     vectors, value_name, vector_problems = to_vectors(
         source, table, find_vector_columns(source, names, settings.vector_column_prefix)
     )
-    labels, label_problems = to_labels(source, table, find_label_column(source, names, settings))
+    label = find_label_column(source, names, settings)
+    labels, label_problems = to_labels(source, table, label) if label else (no_labels(table.num_rows), {})
     texts = find_text_columns(source, names, settings)
     metadata = {
         key.decode(errors="replace"): value.decode(errors="replace")

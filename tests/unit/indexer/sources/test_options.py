@@ -73,8 +73,9 @@ def test_a_value_that_makes_no_sense_is_wrong_usage(option: str, value: str) -> 
     assert received == []
 
 
-def test_every_setting_but_the_flatness_has_an_option() -> None:
-    # The flatness is a property of a station: the commands that create one have an option of their own for it.
+def test_every_setting_of_the_data_has_an_option() -> None:
+    # The flatness is a property of a station: the commands that create one have an option of their own for it. That
+    # there are no labels is for `diff` alone to be told: no other command has a use for such data.
     options = {parameter.name for parameter in typer.main.get_command(app).params}
 
-    assert options == {"data", *(field.name for field in dataclasses.fields(ReadSettings))} - {"flatness"}
+    assert options == {"data", *(field.name for field in dataclasses.fields(ReadSettings))} - {"flatness", "is_labelled"}
