@@ -78,4 +78,7 @@ def test_every_setting_of_the_data_has_an_option() -> None:
     # there are no labels is for `diff` alone to be told: no other command has a use for such data.
     options = {parameter.name for parameter in typer.main.get_command(app).params}
 
-    assert options == {"data", *(field.name for field in dataclasses.fields(ReadSettings))} - {"flatness", "is_labelled"}
+    assert options == {"data", *(field.name for field in dataclasses.fields(ReadSettings))} - {
+        "flatness",
+        "is_labelled",
+    }
