@@ -6,19 +6,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from miwake.indexer.answers import Decision
+from miwake.indexer.comparing.figures import Measured, decision_shares, error_figures
 from miwake.indexer.comparing.flips import Answer, Flip, effect_of, kind_of, weight_of
-from miwake.indexer.comparing.paired import Difference, difference
+from miwake.indexer.comparing.honest import honest_rows
 from miwake.indexer.errors import DataError
-from miwake.indexer.evaluation import Rate, rate
-from miwake.indexer.records import is_pass, vector_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
 
     from miwake.indexer.answers import VerdictBatch
     from miwake.indexer.comparing.sides import Side, SideDescription
@@ -27,25 +22,6 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Vectors asked about at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One figure of both sides, on the same rows.
-
-    Attributes
-    ----------
-    name : text
-    first, second : Rate
-        With their intervals over parts.
-    change : Difference
-        Second minus first, paired.
-    """
-
-    name: str
-    first: Rate
-    second: Rate
-    change: Difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,63 +68,6 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The rows that both sides can be asked about honestly, and how many cannot.
-
-    Attributes
-    ----------
-    records : Records
-    n_fitted, n_known, n_refused : int
-        See ``Comparison``.
-    """
-
-    records: Records
-    n_fitted: int
-    n_known: int
-    n_refused: int
-
-
-def honest_rows(records: Records, sides: Sequence[Side]) -> Asked:
-    """Return the rows that no side has learnt from by heart.
-
-    Rows of parts that are references too stay: their own part is kept from answering for them.
-
-    Raises
-    ------
-    DataError
-        If no row is left.
-    """
-    hashes = records.row_hashes()
-    fitted = {one for side in sides for one in side.index.contents.embedder.card.fit_row_hashes}
-    is_fitted = np.array([one in fitted for one in hashes], dtype=np.bool_)
-    fitted_parts = {part for part, is_one in zip(records.parts, is_fitted, strict=True) if is_one and part}
-    fitted_parts.update(*(side.fitted_parts() for side in sides))
-    is_fitted |= np.array([part in fitted_parts for part in records.parts], dtype=np.bool_)
-    has_no_part = np.array([not part for part in records.parts], dtype=np.bool_)
-    is_known = np.zeros(len(records), dtype=np.bool_)
-    if has_no_part.any():
-        known = frozenset[bytes]().union(*(side.vector_hashes() for side in sides))
-        is_known = has_no_part & np.array([vector_hash(one) in known for one in records.vectors], dtype=np.bool_)
-    is_refused = np.zeros(len(records), dtype=np.bool_)
-    for side in sides:
-        is_refused |= side.index.scale.refusals(records.vectors) != 0
-    keep = ~(is_fitted | is_known | is_refused)
-    if not keep.any():
-        message = (
-            f"{records.source}: none of {len(records)} rows can be asked about: {int(is_fitted.sum())} of parts that "
-            f"an embedder was fitted on, {int(is_known.sum())} that are references and name no part, "
-            f"{int(is_refused.sum())} that cannot be judged; --replay takes held-out parts"
-        )
-        raise DataError(message)
-    return Asked(
-        records=records.take(keep),
-        n_fitted=int(is_fitted.sum()),
-        n_known=int((is_known & ~is_fitted).sum()),
-        n_refused=int((is_refused & ~is_known & ~is_fitted).sum()),
-    )
 
 
 def compare(
@@ -199,9 +118,9 @@ def compare(
         pass_labels=index.pass_labels,
         is_labelled=is_labelled,
         figures=(
-            _figures(answers[0], answers[1], rows, index.pass_labels)
+            error_figures(answers[0], answers[1], rows, index.pass_labels)
             if is_labelled
-            else _decision_shares(answers[0], answers[1], rows.parts)
+            else decision_shares(answers[0], answers[1], rows.parts)
         ),
         decisions=dict(
             Counter(f"{one.decision}→{other.decision}" for one, other in zip(*answers, strict=True)).most_common()
@@ -244,44 +163,6 @@ def _answer(verdicts: VerdictBatch, row: int) -> Answer:
         reference_label=int(nearest.labels[row, 0]),
         distance=float(nearest.distances[row, 0]),
         match_distance=float(nearest.match_distances[row, 0]),
-    )
-
-
-def _figures(
-    first: Sequence[Answer], second: Sequence[Answer], records: Records, pass_labels: Sequence[int]
-) -> tuple[Measured, ...]:
-    labels = [np.array([one.label for one in side], dtype=np.int32) for side in (first, second)]
-    figures = [_measured("accuracy", labels[0] == records.labels, labels[1] == records.labels, records.parts)]
-    if not pass_labels:
-        return tuple(figures)
-    passes = is_pass(records.labels, pass_labels)
-    decisions = [np.array([one.decision for one in side]) for side in (first, second)]
-    for name, among, wrong in (
-        ("escape", ~passes, [is_pass(found, pass_labels) for found in labels]),
-        ("overkill", passes, [~is_pass(found, pass_labels) for found in labels]),
-        ("rejects decided PASS", ~passes, [found == Decision.PASS.name for found in decisions]),
-        ("passes decided REJECT", passes, [found == Decision.REJECT.name for found in decisions]),
-        ("REVIEW or UNKNOWN", np.ones_like(passes), [np.isin(found, ("REVIEW", "UNKNOWN")) for found in decisions]),
-    ):
-        if among.any():
-            parts = [part for part, is_in in zip(records.parts, among, strict=True) if is_in]
-            figures.append(_measured(name, wrong[0][among], wrong[1][among], parts))
-    return tuple(figures)
-
-
-def _measured(name: str, first: NDArray[np.bool_], second: NDArray[np.bool_], parts: Sequence[str]) -> Measured:
-    return Measured(
-        name=name,
-        first=rate(first, parts=parts),
-        second=rate(second, parts=parts),
-        change=difference(first, second, parts=parts),
-    )
-
-
-def _decision_shares(first: Sequence[Answer], second: Sequence[Answer], parts: Sequence[str]) -> tuple[Measured, ...]:
-    decisions = [np.array([one.decision for one in side]) for side in (first, second)]
-    return tuple(
-        _measured(f"decided {one.name}", decisions[0] == one.name, decisions[1] == one.name, parts) for one in Decision
     )
 
 
