@@ -78,8 +78,9 @@ def run_task(task: Task) -> Found:
 
 def main() -> None:
     """Do the task in the first argument."""
-    # Nobody waits for the index of a builder that was killed, and its folder may be another's by then.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        # Nobody waits for the index of a builder that was killed, and its folder may be another's by then.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     found = run_task(Task(**json.loads(sys.argv[1])))
     sys.stdout.write(json.dumps(asdict(found)))
 
