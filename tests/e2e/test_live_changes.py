@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from miwake.client import Client, Neighbours
+from miwake.client import Answer, Client, Neighbours
 from miwake.indexer.cli import app
 from support.serving import STATION, ServerProcess, SmallStation, running_server
 
@@ -90,3 +90,30 @@ def test_a_roll_back_is_served_without_the_later_changes(
         found = nearest(client, query)
 
     assert found.ids[0] != "defects:0"
+
+
+def test_a_threshold_set_is_taken_over_and_named_by_every_verdict(
+    store: Path, server: ServerProcess, small_station: SmallStation
+) -> None:
+    query = small_station.queries[0]
+
+    def wait_for_set(client: Client, name: str) -> Answer:
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while (answer := client.classify([query])[0]).provenance.threshold_set != name:
+            assert time.monotonic() < deadline, f"threshold set {name} is not served"
+        return answer
+
+    with Client(server.address) as client:
+        before = client.classify([query])[0]
+        change("thresholds", "--pass-at-most", 0, "--reject-at-least", 1, "--store", store)
+        strict = wait_for_set(client, "t000001")
+        change("thresholds", "--set", "default", "--store", store)
+        after = wait_for_set(client, "default")
+
+    assert before.provenance.threshold_set == "default"
+    assert strict.verdict is not None
+    assert strict.verdict.decision.name in {"REVIEW", "UNKNOWN"}
+    assert after.verdict is not None
+    assert before.verdict is not None
+    assert after.verdict.decision == before.verdict.decision
+    assert strict.provenance.generation == before.provenance.generation
