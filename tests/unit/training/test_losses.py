@@ -130,18 +130,25 @@ def test_the_mix_fitted_in_a_round_tells_matches_from_mismatches() -> None:
     assert found[0, 0] < 0.5 < found[0, 1]
 
 
-def test_minimising_the_soart3_loss_brings_a_match_nearer_and_a_mismatch_farther() -> None:
+def test_minimising_the_soart3_loss_brings_a_match_nearer_and_drives_a_mismatch_away() -> None:
     loss = soart3_loss()
     anchors = loss.means[:1]
     positives = torch.tensor([[0.6, 0.5, 0.3]], requires_grad=True)
     negatives = torch.tensor([[0.5, 0.6, -0.2]], requires_grad=True)
-    before = loss(anchors, positives, negatives)
-    before.backward()
+
+    def distance(queries: torch.Tensor) -> float:
+        names = ("scale_weight", "deviation_weight", "spread_weight", "bias")
+        mix = MatchMix(**dict(zip(names, loss.mix.tolist(), strict=True)))
+        return match_distances(measures(queries, anchors[None]), mix).item()
+
+    value = loss(anchors, positives, negatives)
+    value.backward()
+
+    assert value.item() == pytest.approx(distance(positives) - distance(negatives) + 0.3, rel=1e-5)
     assert positives.grad is not None
     assert negatives.grad is not None
-    assert before > 0
-    assert loss(anchors, positives - 0.05 * positives.grad, negatives.detach()) < before
-    assert loss(anchors, positives.detach(), negatives - 0.05 * negatives.grad) < before
+    assert distance(positives - 0.05 * positives.grad) < distance(positives)
+    assert distance(negatives - 0.05 * negatives.grad) > distance(negatives)
 
 
 def test_classes_that_lie_together_cost_more_than_classes_apart() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from miwake.training.soart3 import measures
+from miwake.indexer.verdict.match import MatchMix
+from miwake.training.soart3 import match_distances, measures
 from support.soart3_cases import Soart3Case, all_cases
 
 
@@ -32,6 +34,19 @@ def test_float32_gives_what_was_worked_out(case: Soart3Case) -> None:
     assert found.beta.item() == pytest.approx(case.beta, rel=1e-6, abs=1e-6)
     assert found.eta.item() == pytest.approx(case.eta, rel=1e-6, abs=1e-6)
     assert found.gamma.item() == pytest.approx(case.gamma, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("case", all_cases())
+def test_match_distances_are_those_of_the_index(case: Soart3Case) -> None:
+    mix = MatchMix(scale_weight=2.5, deviation_weight=0.7, spread_weight=-0.4, bias=-1.5)
+    three = np.array([case.beta]), np.array([case.eta]), np.array([case.gamma])
+    query = torch.tensor([case.query], dtype=torch.float64)
+    reference = torch.tensor([[case.reference]], dtype=torch.float64)
+
+    found = match_distances(measures(query, reference, p_eta=case.p_eta, p_gamma=case.p_gamma), mix)
+
+    # what the index stores is float32, and kept below 1
+    assert found.item() == pytest.approx(mix.distances(mix.scores(*three)).item(), rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize("powers", [(1, 4), (2, 6), (3, 5), (8, 7)])
