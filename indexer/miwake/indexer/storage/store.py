@@ -26,9 +26,10 @@ from miwake.indexer.storage.reading import (
     read_reference,
     read_revision,
 )
+from miwake.indexer.storage.restoring import Restorer
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
 from miwake.indexer.storage.station import make_folder
-from miwake.indexer.storage.transfer import Restorer, read_versions
+from miwake.indexer.storage.transfer import read_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
