@@ -216,6 +216,15 @@ def test_auto_searches_exactly_where_lists_cannot_be_built_and_says_so(tmp_path:
     assert told == [f"searching exactly instead: {card.reason.removeprefix('ivf-flat was tried: ')}"]
 
 
+def test_auto_searches_exactly_where_lists_do_not_pay_and_says_so(tmp_path: Path) -> None:
+    # Without clusters, neighbours are spread over most of the lists.
+    write_embeddings(tmp_path, np.random.default_rng(0).standard_normal((building.AUTO_FLAT_AT_MOST + 1, 48)))
+    told: list[str] = []
+    card = build_search(tmp_path, EMBEDDINGS_FILE, SearchSettings(), report=told.append)
+    assert (card.kind, card.asked) == ("flat", "auto")
+    assert told[0].startswith("searching exactly instead: ivf-flat: 0.")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_embeddings_give_the_same_index(tmp_path: Path, kind: str) -> None:
     write_embeddings(tmp_path, clusters(500))

@@ -34,6 +34,9 @@ AUTO_FLAT_AT_MOST = 30_000
 AUTO_KIND = "ivf-flat"
 """What ``auto`` takes from there on: on clustered data the fastest at equal agreement (docs/adr/0006)."""
 
+AUTO_MOST_SHARE = 0.2
+"""Of the lists: an index that must look into more of them is no faster than comparing all through BLAS."""
+
 N_QUERIES_FLAT = 200
 """Nothing is tuned by the agreement of exact search, which can only lose to rounding."""
 
@@ -136,6 +139,7 @@ def _of_kind(
                 n_candidates=settings.n_candidates,
                 target=settings.target,
                 seed=settings.seed,
+                most_share=AUTO_MOST_SHARE if settings.kind == "auto" else 1.0,
             )
         )
     if found.agreement.worst < settings.min_recall:

@@ -36,6 +36,8 @@ class Task:
     n_candidates : int
     target : float
         The effort of a search is raised until the worst agreement reaches this.
+    most_share : float
+        Of the lists of an inverted file that a search may look into.
     seed : int
     """
 
@@ -45,6 +47,7 @@ class Task:
     n_candidates: int
     target: float
     seed: int
+    most_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def run_task(task: Task) -> Found:
     Path(task.index).write_bytes(faiss.serialize_index(index).data)
     test = AgreementTest(embeddings, task.n_candidates, seed=task.seed)
     least = least_probes(settled, n_references=len(embeddings), n_candidates=task.n_candidates)
-    for parameters in efforts(task.kind, settled, least=least):
+    for parameters in efforts(task.kind, settled, least=least, most_share=task.most_share):
         found = Found(
             parameters=parameters,
             agreement=test.agreement(ReferenceIndex(embeddings, index, parameters)),

@@ -68,12 +68,16 @@ def least_probes(settled: dict[str, int], *, n_references: int, n_candidates: in
     return math.ceil(2 * n_candidates * settled.get("n_lists", 0) / n_references)
 
 
-def efforts(kind: str, settled: dict[str, int], *, least: int = 1) -> Sequence[dict[str, int]]:
-    """Return the parameters of ever more thorough searches of an index of a kind, from ``least`` lists on."""
+def efforts(kind: str, settled: dict[str, int], *, least: int = 1, most_share: float = 1.0) -> Sequence[dict[str, int]]:
+    """Return the parameters of ever more thorough searches of an index of a kind.
+
+    Of lists, at least ``least`` and beyond that at most ``most_share`` of all are looked into.
+    """
     if kind == "hnsw":
         return [{**settled, "ef_search": one} for one in EF_SEARCHES]
     n_lists = settled["n_lists"]
-    probes = sorted({max(one, least) for one in PROBES if max(one, least) < n_lists} | {n_lists})
+    least, most = min(least, n_lists), math.floor(most_share * n_lists)
+    probes = sorted({max(min(one, most), least) for one in (*PROBES, n_lists)})
     probing = [{**settled, "n_probes": one} for one in probes]
     if kind == "ivf-flat":
         return probing

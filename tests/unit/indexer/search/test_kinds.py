@@ -119,3 +119,8 @@ def test_no_effort_looks_into_lists_that_hold_too_few_candidates() -> None:
 
 def test_with_more_candidates_than_references_all_lists_are_looked_into() -> None:
     assert probes(7, 140, 1000) == [7]
+
+
+def test_no_more_than_the_share_of_lists_that_pays_is_looked_into() -> None:
+    found = efforts("ivf-flat", {"n_lists": 100}, least=1, most_share=0.1)
+    assert [one["n_probes"] for one in found] == [4, 6, 8, 10]
