@@ -196,10 +196,11 @@ def test_options_change_what_is_shown_and_never_the_verdict(
         np.testing.assert_array_equal(getattr(verdicts, name), getattr(usual, name))
 
 
-def test_a_verdict_may_come_without_neighbours(live: tuple[InspectionIndex, Truth]) -> None:
+@pytest.mark.parametrize("options", [SearchOptions(), SearchOptions(exhaustive=True), SearchOptions(space="raw")])
+def test_a_verdict_may_come_without_neighbours(live: tuple[InspectionIndex, Truth], options: SearchOptions) -> None:
     index, truth = live
 
-    verdicts = index.classify(asked_vectors(truth), n_neighbours=0)
+    verdicts = index.classify(asked_vectors(truth), n_neighbours=0, options=options)
 
     assert verdicts.neighbours.ids == ((),) * N_QUERIES
     np.testing.assert_array_equal(verdicts.labels, index.classify(asked_vectors(truth)).labels)

@@ -17,6 +17,7 @@ from miwake.indexer.search.options import SearchOptions
 from miwake.indexer.verdict.match import MatchMix
 from miwake.inspection.v1 import filter_pb2, inspection_service_pb2, search_options_pb2
 from miwake.server.errors import RequestError
+from miwake.server.jobs import Wishes
 from miwake.server.wishes import answer_wishes, read_filter, read_options, search_wishes
 from support.filters import filters
 
@@ -70,14 +71,20 @@ def test_options_arrive_as_they_were_sent(given_options: dict[str, Any], mix: di
 
 
 def test_what_evidence_is_wanted_arrives() -> None:
-    evidence = client_options.Evidence(
-        neighbours=False, anchors=False, search=client_options.SearchOptions(exhaustive=True)
-    )
+    evidence = client_options.Evidence(anchors=False, search=client_options.SearchOptions(exhaustive=True))
 
     wanted = answer_wishes(pack_evidence(None, evidence))
 
-    assert (wanted.omit_neighbours, wanted.omit_anchors, wanted.where) == (True, True, None)
+    assert (wanted.omit_neighbours, wanted.omit_anchors, wanted.where) == (False, True, None)
     assert wanted.options == SearchOptions(exhaustive=True)
+
+
+def test_neighbours_that_nobody_sees_are_not_searched_for() -> None:
+    evidence = client_options.Evidence(neighbours=False, search=client_options.SearchOptions(exhaustive=True))
+
+    wanted = answer_wishes(pack_evidence(None, evidence))
+
+    assert wanted == Wishes(omit_neighbours=True)
 
 
 def labels(*numbers: int) -> filter_pb2.Filter:

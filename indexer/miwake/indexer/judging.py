@@ -134,7 +134,8 @@ class Judge:
     ) -> Found:
         """Return the neighbours to show: the best of those that voted, unless others or more are asked for."""
         n_candidates = min(self._calibration.rerank.n_candidates, candidates.positions.shape[1])
-        if asked.options == AS_CALIBRATED and n_candidates >= min(asked.n_neighbours, self._references.n_counted):
+        are_enough = n_candidates >= min(asked.n_neighbours, self._references.n_counted)
+        if not asked.n_neighbours or (are_enough and asked.options == AS_CALIBRATED):
             return Found(candidates, weighed.ranking[:, : asked.n_neighbours], weighed.match_distances)
         return find(self._references, self._calibration, vectors, embedded, asked)
 

@@ -57,8 +57,9 @@ def answer_wishes(options: inspection_service_pb2.AnswerOptions) -> Wishes:
     """
     if not (options.HasField("search") or options.omit_neighbours or options.omit_anchors):
         return AS_USUAL
+    found = read_options(options.search, "options.search")
     return Wishes(
-        options=read_options(options.search, "options.search"),
+        options=AS_CALIBRATED if options.omit_neighbours else found,
         omit_neighbours=options.omit_neighbours,
         omit_anchors=options.omit_anchors,
     )
