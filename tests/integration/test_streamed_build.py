@@ -26,6 +26,7 @@ from support.embedders import linear_discriminants
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from miwake.indexer.anchors import AnchorKind
     from miwake.indexer.records import Records
 
 REBUILD = """
@@ -126,7 +127,7 @@ def test_all_references_are_told_as_they_are_embedded(station: StationFolder) ->
     assert told == [(512, 700), (700, 700)]
 
 
-@pytest.mark.parametrize("fate", ["batch", "calibrating,", "finishing", "opening"])
+@pytest.mark.parametrize("fate", ["batch", "calibrating,", "opening"])
 def test_a_build_that_is_killed_leaves_what_was_current(station: StationFolder, fate: str) -> None:
     done = rebuild_elsewhere(station, fate)
 
@@ -198,18 +199,18 @@ def test_a_vector_with_the_hash_of_another_is_not_known(station: StationFolder) 
 def test_old_generations_go_as_new_ones_come(station: StationFolder) -> None:
     told: list[str] = []
 
-    for _ in range(3):
+    for _ in range(2):
         rebuild(station, keep=2, report=told.append)
 
-    assert station.generations() == ["g000003", "g000004"]
-    assert "removed g000002; 2 are kept" in told
+    assert station.generations() == ["g000002", "g000003"]
+    assert "removed g000001; 2 are kept" in told
 
 
 @pytest.mark.parametrize(("kind", "per_class"), [("class-mean", 3), ("mean-embedding", 1), ("mean-embedding", 3)])
 def test_anchors_of_every_kind_answer_after_changes_as_after_a_rebuild(
-    station: StationFolder, records: Records, kind: str, per_class: int
+    station: StationFolder, records: Records, kind: AnchorKind, per_class: int
 ) -> None:
-    settings = BuildSettings(anchors=kind, anchors_per_class=per_class)  # type: ignore[arg-type] - parametrised
+    settings = BuildSettings(anchors=kind, anchors_per_class=per_class)
     rebuild(station, settings=settings)
     index = open_index(station.path)
     with ReferenceStore.open(station.path) as references:

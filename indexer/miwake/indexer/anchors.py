@@ -80,7 +80,8 @@ class Anchors:
 
     def class_vectors(self, label: int) -> NDArray[np.float32]:
         """Return the mean inspection vectors (k, V) float32 of a class's k anchors."""
-        return self.vectors[self.labels == label]
+        vectors: NDArray[np.float32] = self.vectors[self.labels == label]
+        return vectors
 
     def class_mean(self, label: int) -> NDArray[np.float32]:
         """Return the mean inspection vector (V,) float32 of all members of a class.
