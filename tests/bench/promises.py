@@ -76,10 +76,10 @@ def main(
         index = open_index(station)
         for is_pass in (False, True):
             for share in SHARES:
-                asked = {"max_overkill": share} if is_pass else {"max_escape": share}
+                request = ThresholdRequest(max_overkill=share) if is_pass else ThresholdRequest(max_escape=share)
                 name = f"{'overkill' if is_pass else 'escapes'} {share:.0%}"
                 try:
-                    chosen = change(station, ThresholdRequest(**asked), actor="bench").chosen
+                    chosen = change(station, request, actor="bench").chosen
                 except PromiseError as error:
                     table.add_row(name, *["cannot be shown", str(error)[:60], "", "", ""][:5])
                     continue

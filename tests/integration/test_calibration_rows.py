@@ -30,7 +30,7 @@ def scores(rows: tuple[np.ndarray, tuple[str, ...]]) -> CalibrationScores:
     means = np.stack([vectors[:N_REFERENCES][labels[:N_REFERENCES] == label].mean(axis=0) for label in (0, 3)])
 
     def distances(queries: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(queries[:, None] - means, axis=2).astype(np.float32)
+        return np.asarray(np.linalg.norm(queries[:, None] - means, axis=2), dtype=np.float32)
 
     return calibrate(sample, calibrates, parts, distances, (0,), n_candidates=20).scores
 

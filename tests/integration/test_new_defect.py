@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
     @property
     def is_member(self) -> np.ndarray:
-        return self.held_out.labels == COPPER
+        return np.asarray(self.held_out.labels == COPPER)
 
 
 def some(records: Records, n_records: int, seed: int) -> Records:

@@ -105,7 +105,7 @@ def next_name(station: StationFolder, generation: str) -> str:
 
 
 def set_name(number: int) -> str:
-    """Return the name of the set of a number; a generation's sets are numbered 1, 2, 3 …"""
+    """Return the name of the set of a number; a generation's sets are numbered from 1."""
     return f"t{number:06d}"
 
 
@@ -155,7 +155,7 @@ def read_set(station: StationFolder, generation: str, name: str) -> StoredSet:
 
 
 def reference_to(station: StationFolder, generation: str, name: str) -> SetReference:
-    """Return the reference to a set of a generation, which is read and verified."""
+    """Return the reference to a set of a generation, after reading and verifying it."""
     if name == DEFAULT_SET:
         return SetReference()
     read_set(station, generation, name)

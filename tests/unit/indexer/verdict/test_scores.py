@@ -76,7 +76,7 @@ def test_another_format_is_refused_by_name(tmp_path: Path) -> None:
     "damaged",
     [
         replace(SCORES, novelty=SCORES.novelty[:5]),
-        replace(SCORES, parts=np.arange(6)),
+        replace(SCORES, parts=np.arange(6)),  # type: ignore[arg-type]  # what a damaged file may hold
         replace(SCORES, probabilities=np.empty(0)),
     ],
     ids=["short", "of another kind", "empty"],
