@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from miwake.indexer.cli import app
 from miwake.indexer.embedder import Embedder
+from miwake.indexer.exchange.layout import Header, checksum_of
 from miwake.indexer.opening import open_live
 from miwake.indexer.sources.reader import read_records
 from miwake.indexer.storage.store import ReferenceStore
@@ -222,12 +223,25 @@ def replace_column(name: str, values: Callable[[list[Any]], Any]) -> Callable[[A
 
 
 def header(**changes: Any) -> Callable[[Any], Any]:
+    """Return what changes an export's header, and seals it as if it had been written so."""
+
     def change(table: Any) -> Any:
-        metadata = dict(table.schema.metadata)
-        told = json.loads(metadata[b"miwake_export"]) | changes
-        return table.replace_schema_metadata(metadata | {b"miwake_export": json.dumps(told).encode()})
+        told = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+        changed = json.loads(told["miwake_export"]) | changes
+        known = {name: value for name, value in changed.items() if name != "checksum"}
+        changed["checksum"] = checksum_of(Header(**known), told)
+        return table.replace_schema_metadata(told | {"miwake_export": json.dumps(changed)})
 
     return change
+
+
+def metadata(name: str, text: str) -> Callable[[Any], Any]:
+    """Return what changes what an export says beside its header, and seals it."""
+    return lambda table: header()(table.replace_schema_metadata({**table.schema.metadata, name.encode(): text}))
+
+
+def unsealed(name: str, text: str) -> Callable[[Any], Any]:
+    return lambda table: table.replace_schema_metadata({**table.schema.metadata, name.encode(): text})
 
 
 def twice(values: list[Any]) -> list[Any]:
@@ -250,6 +264,13 @@ def twice(values: list[Any]) -> list[Any]:
         (lambda path: rewrite(path, header(format_version=2)), "format version 2, this release reads 1"),
         (lambda path: rewrite(path, header(revision=5)), "211 references at revision 6, expected 211 at 5"),
         (lambda path: rewrite(path, header(flatness="much")), "flatness"),
+        (lambda path: rewrite(path, unsealed("pass_labels", "[0, 21]")), "what it says about itself was changed"),
+        (lambda path: rewrite(path, header(flatness=-1.0)), "flatness -1"),
+        (lambda path: rewrite(path, header(station="../x")), "station name '../x'"),
+        (lambda path: rewrite(path, metadata("heat_map_shape", "[-6, -7]")), "heat_map_shape (-6, -7)"),
+        (lambda path: rewrite(path, metadata("heat_map_shape", "[1, 100000000000]")), "columns, expected 100000000000"),
+        (lambda path: rewrite(path, metadata("value_range", "[255, 0]")), "value range 255"),
+        (lambda path: rewrite(path, metadata("pass_labels", "[9999999999]")), "label 9999999999"),
         (lambda path: rewrite(path, lambda table: table.replace_schema_metadata(None)), "no export of a station"),
         (lambda path: rewrite(path, lambda table: table.slice(0, 210)), "at revision 5, expected 211 at 6"),
         (lambda path: rewrite(path, lambda table: table.drop_columns(["source"])), "column source"),
@@ -286,7 +307,7 @@ def test_a_damaged_export_is_refused_in_one_line_and_leaves_no_station(
 
 def test_an_embedder_that_does_not_fit_leaves_no_station(files: Path, tmp_path: Path, store: Path) -> None:
     embedder = next((store / STATION / "embedders").iterdir())
-    rewrite(files, lambda table: table.replace_schema_metadata({**table.schema.metadata, b"heat_map_shape": b"[7, 6]"}))
+    rewrite(files, metadata("heat_map_shape", "[7, 6]"))
 
     refused = run("import", files, "--store", tmp_path / "new", "--embedder", embedder)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from miwake.indexer.errors import DataError, StoreError
+from miwake.indexer.errors import DataError
 from miwake.indexer.exchange.layout import BEGUN, ENDED, TEXTS, VALUE_PREFIXES, arrow_schema, read_header, read_schema
 from miwake.indexer.records import vector_hash
 from miwake.indexer.sources.raw import one_line
@@ -64,8 +64,7 @@ class ExportFile:
         if self.header.kind != kind:
             message = f"{path}: the {self.header.kind} of an export, expected its {kind}"
             raise DataError(message)
-        with _own_errors(path):
-            self.schema = read_schema(path, metadata, self.header)
+        self.schema = read_schema(path, metadata, self.header)
         self._columns = _checked_columns(path, found, kind, self.schema.n_values)
 
     def __len__(self) -> int:
@@ -177,6 +176,6 @@ def _checked_columns(path: Path, found: Any, kind: str, n_values: int) -> list[s
 def _own_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError, StoreError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = f"{path}: not a readable export: {one_line(error)}"
         raise DataError(message) from error

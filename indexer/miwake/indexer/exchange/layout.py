@@ -6,15 +6,17 @@ beside those columns what happened to each. ``NAME.history.parquet`` has the ver
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from miwake.indexer.errors import DataError
+from miwake.indexer.errors import ArtifactCorruptError, DataError
 from miwake.indexer.sources.raw import describe
+from miwake.indexer.storage.changes import check_label
 from miwake.indexer.storage.files import parse_json
 from miwake.indexer.storage.schema import StationSchema
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 HEADER_KEY = "miwake_export"
+SEALED = ("heat_map_shape", "pass_labels", "value_range", "source")
+"""Metadata that the header's checksum is of, too."""
+
 EMBEDDING_COLUMN = "embedding"
 VALUE_PREFIXES = {"references": "data", "history": "value"}
 """Of the columns with the vector's values: a history has other names, so that nobody takes it for a data set."""
@@ -68,6 +73,8 @@ class Header:
         Of the station.
     embedder_id : text
         What made the embeddings; empty where there are none.
+    checksum : text
+        Of all that the file says about itself: Parquet guards its pages, but not its metadata.
     """
 
     kind: str
@@ -78,6 +85,7 @@ class Header:
     history_sha256: str
     flatness: float
     embedder_id: str
+    checksum: str = ""
     format_version: int = FORMAT_VERSION
 
 
@@ -88,13 +96,24 @@ def history_path(path: Path) -> Path:
 
 def metadata_of(header: Header, schema: StationSchema) -> dict[str, str]:
     """Return what a file says about itself: for every reader of data, and the header for an import."""
-    return {
+    told = {
         "heat_map_shape": json.dumps(list(schema.heat_map_shape)),
         "pass_labels": json.dumps(list(schema.pass_labels)),
         "value_range": json.dumps(list(schema.value_range)),
         "source": header.station,
-        HEADER_KEY: json.dumps(asdict(header), ensure_ascii=False, sort_keys=True),
     }
+    return {**told, HEADER_KEY: to_text(replace(header, checksum=checksum_of(header, told)))}
+
+
+def to_text(header: Header) -> str:
+    """Return a header as it stands among the metadata."""
+    return json.dumps(asdict(header), ensure_ascii=False, sort_keys=True)
+
+
+def checksum_of(header: Header, told: Mapping[str, str]) -> str:
+    """Return the checksum of a header and of the metadata beside it, in hexadecimal."""
+    texts = [told.get(name, "") for name in SEALED] + [to_text(replace(header, checksum=""))]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def read_header(path: Path, metadata: Mapping[bytes, bytes] | None) -> Header:
@@ -113,7 +132,12 @@ def read_header(path: Path, metadata: Mapping[bytes, bytes] | None) -> Header:
     if text is None:
         message = f"{path}: no export of a station; `miwake-index add` and `build` read other data"
         raise DataError(message)
-    return parse_json(text, path, Header, FORMAT_VERSION)
+    header = parse_json(text, path, Header, FORMAT_VERSION)
+    told = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in (metadata or {}).items()}
+    if header.checksum != checksum_of(header, told):
+        message = f"{path}: damaged: what it says about itself was changed since it was exported"
+        raise ArtifactCorruptError(message)
+    return header
 
 
 def read_schema(path: Path, metadata: Mapping[bytes, bytes], header: Header) -> StationSchema:
@@ -130,13 +154,24 @@ def read_schema(path: Path, metadata: Mapping[bytes, bytes], header: Header) -> 
     if shape is None or pass_labels is None or value_range is None:
         message = f"{path}: damaged: it does not say its heat_map_shape, pass_labels and value_range"
         raise DataError(message)
-    return StationSchema(
-        n_values=shape[0] * shape[1],
-        heat_map_shape=shape,
-        pass_labels=pass_labels,
-        value_range=value_range,
-        flatness=header.flatness,
-    )
+    try:
+        if min(shape) < 1:
+            message = f"heat_map_shape {shape}"
+            raise ValueError(message)  # noqa: TRY301 - told like all the others
+        for label in pass_labels:
+            check_label(label, "")
+        schema = StationSchema(
+            n_values=shape[0] * shape[1],
+            heat_map_shape=shape,
+            pass_labels=pass_labels,
+            value_range=value_range,
+            flatness=header.flatness,
+        )
+        schema.scale()
+    except ValueError as error:
+        message = f"{path}: damaged: {error}"
+        raise DataError(message) from error
+    return schema
 
 
 def arrow_schema(kind: str, n_values: int, n_dimensions: int | None, metadata: dict[str, str]) -> Any:
