@@ -78,7 +78,9 @@ class Features:
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.exp(logits - logsumexp(logits, axis=1, keepdims=True)))
+    # By hand: scipy's logsumexp takes a quarter of the time of a lone verdict.
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def features_of(vote: Ballot, soart3_vote: Ballot, anchor_distances: NDArray[np.float32], classes: Classes) -> Features:
