@@ -11,12 +11,13 @@ import sys
 from typing import Any
 
 import numpy as np
-import tritonclient.grpc as triton  # type: ignore[import-not-found]
 
 SCALARS = ("label", "decision", "failure_mode", "probability")
 
 
 def main(address: str, station: str, path: str) -> dict[str, Any]:
+    import tritonclient.grpc as triton  # type: ignore[import-not-found] # noqa: PLC0415 - not there for the others
+
     vectors = np.load(path)
     client = triton.InferenceServerClient(address)
     tensor = triton.InferInput("vectors", list(vectors.shape), "FP32")
@@ -33,8 +34,8 @@ def main(address: str, station: str, path: str) -> dict[str, Any]:
         "inputs": [[one.name, one.datatype, list(one.shape)] for one in described.inputs],
         "id": result.get_response().id,
         "version": result.get_response().model_version,
-        "refused": refused(client, station, vectors),
-        "streamed": streamed(client, station, vectors),
+        "refused": refused(triton, client, station, vectors),
+        "streamed": streamed(triton, client, station, vectors),
         **{name: plain(result.as_numpy(name)) for name in SCALARS},
         "neighbour_ids": [plain(row) for row in result.as_numpy("neighbour_ids")],
     }
@@ -44,7 +45,7 @@ def plain(values: Any) -> list[Any]:
     return [value.decode() if isinstance(value, bytes) else value for value in values.tolist()]
 
 
-def refused(client: Any, station: str, vectors: Any) -> str:
+def refused(triton: Any, client: Any, station: str, vectors: Any) -> str:
     bad = vectors.copy()
     bad[1] = np.nan
     tensor = triton.InferInput("vectors", list(bad.shape), "FP32")
@@ -56,7 +57,7 @@ def refused(client: Any, station: str, vectors: Any) -> str:
     return "answered"
 
 
-def streamed(client: Any, station: str, vectors: Any) -> list[Any]:
+def streamed(triton: Any, client: Any, station: str, vectors: Any) -> list[Any]:
     """Stream one vector a request, one of them wrong in the middle."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.start_stream(callback=lambda result, error: answers.put((result, error)))

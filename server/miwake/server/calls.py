@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from miwake.server.batcher import Lane
 from miwake.server.errors import DeadlineError, OverloadedError, StoppingError
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
     from miwake.server.batcher import Batcher
     from miwake.server.jobs import Delivery, Job
-    from miwake.server.stream import InspectStream
 
 STREAM_RETRY_AFTER_S = 5.0
 """When to try again where too many streams are open: they last."""
+
+
+class Stream(Protocol):
+    """A call that goes on until it is told to end."""
+
+    def drain(self) -> None:
+        """Accept nothing more, and say so to the caller."""
 
 
 class Calls:
@@ -37,7 +43,7 @@ class Calls:
         self._batcher = batcher
         self._max_streams = max_streams
         self._changed = threading.Condition()
-        self._streams: set[InspectStream] = set()
+        self._streams: set[Stream] = set()
         self._n_calls = 0
         self._is_stopping = False
 
@@ -52,7 +58,7 @@ class Calls:
         return self._is_stopping
 
     @contextmanager
-    def opened(self, stream: InspectStream | None = None) -> Iterator[None]:
+    def opened(self, stream: Stream | None = None) -> Iterator[None]:
         """Count a call for as long as it is open.
 
         Raises
