@@ -29,6 +29,8 @@ UNFINISHED = ".part"
 
 STATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GENERATION_NAME = re.compile(r"g(\d{6,})")
+SET_NAME = re.compile(r"t(\d{6,})")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,11 @@ class StationFolder:
         if data != to_json(first or current) or not GENERATION_NAME.fullmatch(current.generation):
             message = f"{path}: damaged: names generation {current.generation!r} in a form that was not written here"
             raise ArtifactCorruptError(message)
+        if not _names_a_set(current):
+            message = (
+                f"{path}: damaged: names threshold set {current.threshold_set!r} in a form that was not written here"
+            )
+            raise ArtifactCorruptError(message)
         return current
 
     def set_current(self, current: Current) -> None:
@@ -231,6 +238,12 @@ class StationFolder:
         except OSError as error:
             message = f"{path}: cannot be opened: {error.strerror}"
             raise StoreError(message) from error
+
+
+def _names_a_set(current: Current) -> bool:
+    if current.threshold_set == DEFAULT_SET:
+        return not current.threshold_sha256
+    return bool(SET_NAME.fullmatch(current.threshold_set) and SHA256.fullmatch(current.threshold_sha256))
 
 
 def _command() -> str:

@@ -7,7 +7,6 @@ current is kept in ``LAST``, written before ``CURRENT`` leaves it, so that a way
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from miwake.indexer.errors import ArtifactCorruptError, StoreError
 from miwake.indexer.storage.files import read_json, to_json, write_durably
-from miwake.indexer.storage.station import DEFAULT_SET, Current, make_folder
+from miwake.indexer.storage.station import DEFAULT_SET, SET_NAME, Current, make_folder
 from miwake.indexer.verdict.calibration import ThresholdSet
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 LAST_FORMAT_VERSION = 1
 LAST_FILE = "LAST"
-SET_NAME = re.compile(r"t(\d{6,})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

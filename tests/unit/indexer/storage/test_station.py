@@ -123,6 +123,16 @@ class TestCurrent:
         with pytest.raises(ArtifactCorruptError, match="CURRENT: "):
             station.current()
 
+    @pytest.mark.parametrize(
+        ("name", "sha256"),
+        [("dEfault", ""), ("default", "cd" * 32), ("t000002", ""), ("t2", "cd" * 32), ("../t000002", "cd" * 32)],
+    )
+    def test_a_threshold_set_that_cannot_be_is_refused(self, station: StationFolder, name: str, sha256: str) -> None:
+        station.set_current(replace(CURRENT, threshold_set=name, threshold_sha256=sha256))
+
+        with pytest.raises(ArtifactCorruptError, match="CURRENT: damaged: names threshold set"):
+            station.current()
+
     def test_the_threshold_set_is_part_of_what_is_current(self, station: StationFolder) -> None:
         current = replace(CURRENT, threshold_set="t000002", threshold_sha256="cd" * 32)
         station.set_current(current)
