@@ -306,7 +306,7 @@ def test_diff_takes_the_test_rows_of_a_replay(store: Path, held_out: Records, tm
     asked = ("diff", "g000001", SERVED, "--store", store, "--station", STATION, "--replay", tmp_path / "data.parquet")
 
     assert json.loads(run(*asked, "--json").stdout)["n_rows"] == 20
-    assert json.loads(run(*asked, "--rows", "all", "--json").stdout)["n_rows"] == 80
+    assert json.loads(run(*asked, "--all-rows", "--json").stdout)["n_rows"] == 80
 
 
 def test_a_recording_without_labels_is_compared_all_the_same(store: Path, held_out: Records, tmp_path: Path) -> None:

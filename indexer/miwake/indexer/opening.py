@@ -116,7 +116,7 @@ def roll_back(station_folder: Path, generation: str | None = None) -> Inspection
     Parameters
     ----------
     generation : text, optional
-        By default the one before the current.
+        By default the one that the current one took the place of.
 
     Raises
     ------

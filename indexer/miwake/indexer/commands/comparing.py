@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from miwake.indexer.commands.options import AsJson, Rows, Station, Store
+from miwake.indexer.commands.options import AsJson, Station, Store
 from miwake.indexer.commands.working import print_json, read, report, station_path, working
 from miwake.indexer.sources.options import DATA_HELP, with_read_options
 from miwake.indexer.sources.settings import ReadSettings
@@ -43,9 +43,9 @@ def diff(
             "was fitted on. " + DATA_HELP,
         ),
     ] = None,
-    rows: Annotated[
-        Rows | None, typer.Option(help="all: every row of DATA; by default those of the split 'test', if any.")
-    ] = None,
+    all_rows: Annotated[
+        bool, typer.Option("--all-rows", help="Take every row of DATA; by default those of the split 'test', if any.")
+    ] = False,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="DATA have no labels: compare the verdicts only.")
     ] = False,
@@ -68,7 +68,7 @@ def diff(
         if replay is None:
             records = unfitted_rows(folder, sides)
         else:
-            records = _replayed(read(replay, replace(reading, is_labelled=is_labelled)), rows)
+            records = _replayed(read(replay, replace(reading, is_labelled=is_labelled)), all_rows=all_rows)
         comparison = compare(*sides, records, is_labelled=is_labelled, report=report)
         if report_to is not None:
             _write_report(report_to, comparison, sides, records)
@@ -78,8 +78,8 @@ def diff(
             _show(comparison)
 
 
-def _replayed(records: Records, rows: Rows | None) -> Records:
-    if rows is not None or "test" not in records.splits:
+def _replayed(records: Records, *, all_rows: bool) -> Records:
+    if all_rows or "test" not in records.splits:
         return records
     import numpy as np  # noqa: PLC0415
 

@@ -15,7 +15,9 @@ def rollback(
     *,
     store: Store,
     station: Station = "",
-    to: Annotated[str | None, typer.Option(help="Generation; by default the one before the current.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Generation; by default the one that the current one replaced.")
+    ] = None,
 ) -> None:
     """Serve an earlier generation at its own revision; later changes stay stored and wait for the next rebuild."""
     with working():
