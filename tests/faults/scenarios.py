@@ -12,6 +12,7 @@ import numpy as np
 
 from faults.steps import (
     LINE,
+    Activate,
     Add,
     BackUp,
     Build,
@@ -24,6 +25,7 @@ from faults.steps import (
     Remove,
     RollBack,
     ServeOwnThresholds,
+    Stage,
 )
 from faults.world import References, Station, World, look, look_at, references_of
 from miwake.indexer.build import build, rebuild
@@ -132,6 +134,12 @@ def choosing_thresholds(world: World, seed: int) -> list[Step]:
     return [chosen, again, Rebuild("g000003"), ServeOwnThresholds(), changed, back]
 
 
+def staging(world: World, seed: int) -> list[Step]:
+    """Build without serving it, change, and switch to it."""
+    one, other = draw_changes(world, seed, 2)
+    return [one, Stage(), other, Activate("g000003")]
+
+
 def pruning(world: World, seed: int) -> list[Step]:
     """Publish until there are generations to remove, and remove them."""
     one, other = draw_changes(world, seed, 2)
@@ -151,6 +159,7 @@ SCRIPTS: dict[str, Callable[[World, int], list[Step]]] = {
     "backing up": backing_up,
     "creating": creating,
     "choosing thresholds": choosing_thresholds,
+    "staging": staging,
     "pruning": pruning,
     "exchanging": exchanging,
 }

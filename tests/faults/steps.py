@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from faults.world import Export, References, Station, World, references_of
-from miwake.indexer.build import build, rebuild
+from miwake.indexer.build import BuildSettings, build, rebuild
 from miwake.indexer.exchange.exporting import export
 from miwake.indexer.exchange.importing import import_station
 from miwake.indexer.opening import roll_back
@@ -15,6 +15,7 @@ from miwake.indexer.storage.retention import prune
 from miwake.indexer.storage.schema import STORE_FILE
 from miwake.indexer.storage.station import DEFAULT_SET, StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.switching import switch_to
 from miwake.indexer.thresholding import change, serve
 from miwake.indexer.verdict.request import ThresholdRequest
 
@@ -121,6 +122,32 @@ class Rebuild:
 
     def do(self, root: Path) -> None:
         rebuild(StationFolder(root / LINE))
+
+    def then(self, world: World) -> World:
+        before = world.stations[LINE]
+        after = replace(before, generation=self.generation, served_revision=before.revision, served=before.references)
+        return world.with_station(LINE, after)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Build a generation that is not served yet."""
+
+    def do(self, root: Path) -> None:
+        rebuild(StationFolder(root / LINE), settings=BuildSettings(stage=True))
+
+    def then(self, world: World) -> World:
+        return world
+
+
+@dataclass(frozen=True)
+class Activate:
+    """Serve a generation, with the changes since it was built."""
+
+    generation: str
+
+    def do(self, root: Path) -> None:
+        switch_to(root / LINE, self.generation)
 
     def then(self, world: World) -> World:
         before = world.stations[LINE]
