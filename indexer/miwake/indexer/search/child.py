@@ -19,7 +19,7 @@ import numpy as np
 from miwake.indexer.search.agreement import AgreementTest
 from miwake.indexer.search.card import Agreement
 from miwake.indexer.search.kinds import build_kind, efforts, least_probes
-from miwake.indexer.search.proposing import ReferenceIndex, set_blas_threshold
+from miwake.indexer.search.proposing import ReferenceIndex, tune_faiss
 
 _PR_SET_PDEATHSIG = 1
 
@@ -62,8 +62,7 @@ def run_task(task: Task) -> Found:
     """Build the index, write it, and find the least effort with which searching it agrees enough."""
     import faiss  # noqa: PLC0415 - heavy, and the parent imports this module for its dataclasses
 
-    faiss.omp_set_num_threads(1)
-    set_blas_threshold()
+    tune_faiss()
     embeddings = np.asarray(np.load(task.embeddings, mmap_mode="r", allow_pickle=False))
     index, settled = build_kind(task.kind, embeddings, seed=task.seed)
     Path(task.index).write_bytes(faiss.serialize_index(index).data)

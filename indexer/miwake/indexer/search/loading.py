@@ -9,7 +9,7 @@ import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.search.card import SEARCH_FILE, SearchCard
-from miwake.indexer.search.proposing import ReferenceIndex, set_blas_threshold
+from miwake.indexer.search.proposing import ReferenceIndex, tune_faiss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ def load_index(folder: Path, card: SearchCard, embeddings: NDArray[np.float32]) 
 def _read(path: Path) -> Any:  # FAISS has no types
     import faiss  # noqa: PLC0415 - heavy, and not needed for --help
 
-    set_blas_threshold()
+    tune_faiss()
     # The tables that FAISS would compute for ivf-pq take 262 bytes a reference.
     flags = faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE
     with _limit:

@@ -102,7 +102,7 @@ def _exact(
 ) -> NDArray[np.int64]:
     import faiss  # noqa: PLC0415
 
-    set_blas_threshold()
+    tune_faiss()
     rows = np.ascontiguousarray(queries, dtype=np.float32)
     stored = np.ascontiguousarray(embeddings, dtype=np.float32)
     distances = np.empty((len(rows), n_candidates), dtype=np.float32)
@@ -114,10 +114,11 @@ def _exact(
     return positions
 
 
-def set_blas_threshold() -> None:
-    """Tell FAISS where BLAS pays."""
+def tune_faiss() -> None:
+    """Tell FAISS where BLAS pays, and to use one thread: see ``miwake.indexer.threads`` for what more of them cost."""
     import faiss  # noqa: PLC0415
 
+    faiss.omp_set_num_threads(1)
     settings: Any = faiss.cvar
     settings.distance_compute_blas_threshold = BLAS_THRESHOLD
 
