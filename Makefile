@@ -57,7 +57,7 @@ bench: $(DEV_STAMP)  ## Measure ratios against slow twins into build/bench.json
 	@PYTHONPATH=tests $(BIN)/python -m bench
 
 faults: $(DEV_STAMP)  ## Inject faults in full (minutes; needs a C compiler): counts into build/faults.json
-	@MIWAKE_MODEL_EXAMPLES=300 $(BIN)/python -m pytest -q tests/property/test_store_model.py
+	@MIWAKE_MODEL_EXAMPLES=150 $(BIN)/python -m pytest -q tests/property/test_store_model.py
 	@PYTHONPATH=tests $(BIN)/python -m faults
 
 proto: $(DEV_STAMP)  ## Write the stubs from the .proto files anew
