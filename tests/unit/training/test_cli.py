@@ -61,11 +61,29 @@ def test_what_was_used_is_written_into_the_embedder(embedder: Path) -> None:
     assert settings["seed"] == 0
 
 
-def test_evaluate_prints_both_ways_to_a_label(data: Path, embedder: Path) -> None:
-    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data)], env={"COLUMNS": "150"})
+def test_evaluate_prints_a_table_for_each_question(data: Path, embedder: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data)], env={"COLUMNS": "170"})
     assert done.exit_code == 0
     assert "nearest anchor" in done.stdout
     assert "escapes" in done.stdout
+    assert "Classes, by" in done.stdout
+    assert "1:1, the same class?" in done.stdout
+    assert "1:N, which class?" in done.stdout
+    assert "A class the references do not have" in done.stdout
+    assert "the embedder was trained on rows of 0, 1, 2" in " ".join(done.stdout.split())
+
+
+def test_evaluate_writes_the_figures_to_a_file(data: Path, embedder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data), "--json", "--out", str(out)])
+    assert out.read_text() == done.stdout
+
+
+def test_a_file_that_cannot_be_written_is_named(data: Path, embedder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "missing" / "figures.json"
+    done = CliRunner().invoke(app, ["evaluate", str(embedder), str(data), "--out", str(out)])
+    assert done.exit_code == 1
+    assert f"{out}: No such file or directory; no figures were written" in done.stderr
 
 
 def test_evaluate_prints_json_for_programs(data: Path, embedder: Path) -> None:

@@ -1,49 +1,76 @@
-"""What a fitted embedder is worth on rows that it has not seen: nearest anchor and nearest references side by side."""
+"""What a fitted embedder is worth on rows that it has not seen: every way to a label, verification, open set."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from miwake.indexer.anchor_fitting import Members, fit_anchors
-from miwake.indexer.errors import DataError, EmbedderError
-from miwake.indexer.evaluation import Evaluation, evaluate
-from miwake.indexer.splits import held_out_split
+from miwake.indexer.answers import LabelMethod
+from miwake.indexer.assessing.answering import Answer, answer, calibrate_references
+from miwake.indexer.assessing.assess import Answers, assess
+from miwake.indexer.assessing.figures import Assessment, values_of
+from miwake.indexer.assessing.trial import Fit, Trial, part_codes
+from miwake.indexer.errors import CalibrationError, DataError, EmbedderError
+from miwake.indexer.splits import divide_for_calibration, held_out_split
+from miwake.indexer.verdict.measuring import Sample
 from miwake.training.errors import FittedRowsError
 from miwake.training.retrieval import N_VOTING, anchor_labels, vote_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.records import Records
+    from miwake.indexer.verdict.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedderEvaluation:
-    """The two plain ways to a label, on the same queries.
+class CalibrationUsed:
+    """What SOART3 and the probabilities rest on: references that the embedder was not fitted on, and no query.
+
+    Attributes
+    ----------
+    n_rows, n_parts : int
+    method : text
+        The way to a label that an index of these references would answer by.
+    space : text
+        Where SOART3 compares: ``embedding`` or ``raw``.
+    p_eta, p_gamma : int
+        Its powers.
+    """
+
+    n_rows: int
+    n_parts: int
+    method: str
+    space: str
+    p_eta: int
+    p_gamma: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderEvaluation(Assessment):
+    """What a fitted embedder is worth on rows that it has not seen.
 
     Attributes
     ----------
     source, embedder_id : text
-    n_queries, n_query_parts, n_references : int
-    nearest_anchor : Evaluation
-        The label of the nearest class-mean anchor.
-    nearest_references : Evaluation
-        The majority of the 15 nearest references; its probability is the share of the votes, not calibrated.
+    n_references : int
+    calibrations : tuple of CalibrationUsed
+        One, or with all rows as queries one for each half of the parts, fitted on the other half.
+    not_calibrated : text
+        Why there are none, and so neither SOART3 nor calibrated probabilities; else empty.
     """
 
     source: str
     embedder_id: str
-    n_queries: int
-    n_query_parts: int
     n_references: int
-    nearest_anchor: Evaluation
-    nearest_references: Evaluation
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
-        return asdict(self)
+    calibrations: tuple[CalibrationUsed, ...]
+    not_calibrated: str
 
 
 def evaluate_held_out(embedder: Embedder, records: Records) -> EmbedderEvaluation:
@@ -68,6 +95,8 @@ def evaluate_held_out(embedder: Embedder, records: Records) -> EmbedderEvaluatio
 def evaluate_all(embedder: Embedder, records: Records) -> EmbedderEvaluation:
     """Evaluate on every row of ``records`` against all the others that are not of its own part.
 
+    The anchors are those of all rows, so that a row has a small say in the anchor of its own class.
+
     Raises
     ------
     FittedRowsError
@@ -81,31 +110,108 @@ def evaluate_all(embedder: Embedder, records: Records) -> EmbedderEvaluation:
 def _evaluate(embedder: Embedder, queries: Records, references: Records) -> EmbedderEvaluation:
     _refuse_misfits(embedder, queries)
     refuse_fitted_rows(embedder, queries)
-    query_embeddings = embedder.embed(queries.vectors)
-    is_same = queries is references
-    reference_embeddings = query_embeddings if is_same else embedder.embed(references.vectors)
-    own_parts = tuple(part or row for part, row in zip(queries.parts, queries.ids, strict=True))
-    voted, shares = vote_labels(
-        query_embeddings,
-        reference_embeddings,
-        references.labels,
-        query_parts=own_parts,
-        reference_parts=own_parts if is_same else references.parts,
-        n_voting=N_VOTING,
+    query_parts = tuple(part or row for part, row in zip(queries.parts, queries.ids, strict=True))
+    reference_parts = query_parts if queries is references else references.parts
+    trial, why_not = _calibrated(
+        _trial(embedder, queries, references, query_parts, reference_parts), embedder, references
     )
-    members = Members(references.vectors, reference_embeddings, references.labels)
-    anchors, _ = fit_anchors(members, embedder, held_out=np.zeros(len(references), dtype=np.bool_))
-    nearest = anchor_labels(query_embeddings, anchors.embeddings, anchors.labels)
+    answers = _answers(trial, query_parts, reference_parts, queries.pass_labels)
+    found = assess(
+        trial,
+        answers,
+        parts=queries.parts,
+        groups=queries.groups,
+        pass_labels=queries.pass_labels,
+        known_to_embedder=embedder.card.labels,
+    )
     return EmbedderEvaluation(
+        **values_of(found),
         source=queries.source,
         embedder_id=embedder.card.embedder_id,
-        n_queries=len(queries),
-        n_query_parts=len(set(own_parts)),
         n_references=len(references),
-        nearest_anchor=evaluate(queries.labels, nearest, pass_labels=queries.pass_labels, parts=queries.parts),
-        nearest_references=evaluate(
-            queries.labels, voted, pass_labels=queries.pass_labels, parts=queries.parts, probabilities=shares
-        ),
+        calibrations=tuple(_used(fit.calibration) for fit in trial.fits),
+        not_calibrated=why_not,
+    )
+
+
+def _trial(
+    embedder: Embedder,
+    queries: Records,
+    references: Records,
+    query_parts: Sequence[str],
+    reference_parts: Sequence[str],
+) -> Trial:
+    asked = _sample(embedder, queries)
+    known = asked if queries is references else _sample(embedder, references)
+    members = Members(known.vectors, known.embeddings, known.labels)
+    anchors, _ = fit_anchors(members, embedder, held_out=np.zeros(len(references), dtype=np.bool_))
+    query_codes, reference_codes = part_codes(query_parts, reference_parts)
+    return Trial(asked, known, anchors, query_codes, reference_codes)
+
+
+def _sample(embedder: Embedder, records: Records) -> Sample:
+    return Sample(
+        embeddings=embedder.embed(records.vectors),
+        vectors=records.vectors,
+        labels=records.labels,
+        value_range=embedder.card.value_range,
+    )
+
+
+def _calibrated(trial: Trial, embedder: Embedder, references: Records) -> tuple[Trial, str]:
+    """Return the trial with what can be calibrated without any part of a query, or why nothing can be."""
+    everyone = np.arange(len(trial.queries.labels))
+    if trial.queries is trial.references:
+        is_first = divide_for_calibration(references.labels, references.parts, share=0.5)
+        sides = [(np.flatnonzero(half), np.flatnonzero(~half)) for half in (is_first, ~is_first)]
+    else:
+        sides = [(everyone, np.arange(len(references)))]
+    try:
+        fits = [Fit(queries, _calibration(trial.references, rows, embedder, references)) for queries, rows in sides]
+    except CalibrationError as error:
+        return trial, str(error)
+    return replace(trial, fits=tuple(fits)), ""
+
+
+def _calibration(known: Sample, rows: NDArray[np.intp], embedder: Embedder, references: Records) -> Calibration:
+    taken = references.take(rows)
+    sample = replace(known, embeddings=known.embeddings[rows], vectors=taken.vectors, labels=taken.labels)
+    return calibrate_references(sample, taken.row_hashes(), taken.parts, embedder, references.pass_labels)
+
+
+def _answers(
+    trial: Trial, query_parts: Sequence[str], reference_parts: Sequence[str], pass_labels: Sequence[int]
+) -> Answers:
+    queries, references = trial.queries.embeddings, trial.references.embeddings
+    voted, shares = vote_labels(
+        queries,
+        references,
+        trial.references.labels,
+        query_parts=query_parts,
+        reference_parts=reference_parts,
+        n_voting=N_VOTING,
+    )
+    majority = Answer(voted, shares)
+    if not trial.fits:
+        nearest = anchor_labels(queries, trial.anchors.embeddings, trial.anchors.labels)
+        return Answers(nearest_anchor=Answer(nearest), nearest_references=majority)
+    found = answer(trial, pass_labels)
+    return Answers(
+        nearest_anchor=found[LabelMethod.NEAREST_ANCHOR],
+        nearest_references=majority,
+        vote=found[LabelMethod.VOTE],
+        soart3_vote=found[LabelMethod.SOART3_VOTE],
+    )
+
+
+def _used(calibration: Calibration) -> CalibrationUsed:
+    return CalibrationUsed(
+        n_rows=calibration.evidence.n_rows,
+        n_parts=calibration.evidence.n_parts,
+        method=calibration.method,
+        space=calibration.rerank.space,
+        p_eta=calibration.rerank.p_eta,
+        p_gamma=calibration.rerank.p_gamma,
     )
 
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from miwake.indexer.assessing.figures import Figures
+    from miwake.indexer.assessing.open_set import OpenSet
+    from miwake.indexer.assessing.roc import AtRate
     from miwake.indexer.evaluation import Evaluation, Rate
     from miwake.training.evaluate import EmbedderEvaluation
     from miwake.training.presets import Preset
@@ -23,28 +26,183 @@ def preset_table(presets: Iterable[Preset], default: str) -> Table:
     return table
 
 
-def evaluation_table(evaluation: EmbedderEvaluation) -> Table:
-    """Return the two ways to a label side by side."""
+def evaluation_tables(evaluation: EmbedderEvaluation) -> list[Table]:
+    """Return everything that an evaluation says, a table for each kind of question."""
+    tables = [_ways(evaluation), _classes(evaluation)]
+    if evaluation.groups:
+        tables.append(_groups(evaluation))
+    tables += [_verification(evaluation), _identification(evaluation)]
+    if evaluation.open_set is not None:
+        tables.append(_open_set(evaluation.open_set))
+    return tables
+
+
+def _ways(evaluation: EmbedderEvaluation) -> Table:
     title = (
         f"{evaluation.source}: {evaluation.n_queries:,} queries of {evaluation.n_query_parts:,} parts against "
         f"{evaluation.n_references:,} references"
     )
-    ways = (evaluation.nearest_anchor, evaluation.nearest_references)
-    table = Table("", "nearest anchor", "15 nearest references", title=title)
-    table.add_row("accuracy", *(_rate(way.accuracy) for way in ways))
-    table.add_row("balanced accuracy", *(f"{way.balanced_accuracy:.4f}" for way in ways))
-    table.add_row("macro F1", *(f"{way.macro_f1:.4f}" for way in ways))
-    table.add_row("escapes", *(_rate(way.escape) for way in ways))
-    table.add_row("overkills", *(_rate(way.overkill) for way in ways))
-    table.add_row("calibration error", *(_error(way) for way in ways))
+    table = Table("", *evaluation.ways(), title=title, caption=_calibration(evaluation))
+    _add(table, evaluation, "accuracy", lambda way: _interval(way.accuracy))
+    _add(table, evaluation, "", lambda way: _counts(way.accuracy))
+    _add(table, evaluation, "balanced accuracy", lambda way: _number(way.balanced_accuracy))
+    _add(table, evaluation, "macro F1", lambda way: _number(way.macro_f1))
+    _add(table, evaluation, "escapes", lambda way: _interval(way.escape))
+    _add(table, evaluation, "", lambda way: _counts(way.escape))
+    _add(table, evaluation, "overkills", lambda way: _interval(way.overkill))
+    _add(table, evaluation, "", lambda way: _counts(way.overkill))
+    _add(table, evaluation, "calibration error", lambda way: _number(way.calibration_error))
     return table
 
 
-def _rate(rate: Rate | None) -> str:
-    if rate is None:
-        return "–"
-    return f"{rate.value:.4f} [{rate.low:.4f}, {rate.high:.4f}]  {rate.n_counted:,} of {rate.n_rows:,}"
+def _add(table: Table, figures: Figures, name: str, told: Callable[[Evaluation], str]) -> None:
+    table.add_row(name, *("–" if way is None else told(way) for way in figures.ways().values()))
 
 
-def _error(evaluation: Evaluation) -> str:
-    return "–" if evaluation.calibration_error is None else f"{evaluation.calibration_error:.4f}"
+def _calibration(evaluation: EmbedderEvaluation) -> str:
+    if not evaluation.calibrations:
+        return f"not calibrated: {evaluation.not_calibrated}"
+    used = evaluation.calibrations[0]
+    n_rows = sum(one.n_rows for one in evaluation.calibrations)
+    methods = " and ".join(dict.fromkeys(one.method for one in evaluation.calibrations))
+    return (
+        f"calibrated on {n_rows:,} references that the embedder was not fitted on; an index would answer by {methods}; "
+        f"SOART3 in {used.space} space, p {used.p_eta} and {used.p_gamma}; 95 % intervals over parts"
+    )
+
+
+def _classes(evaluation: EmbedderEvaluation) -> Table:
+    way, name = _answering(evaluation)
+    table = Table(
+        "label",
+        "queries",
+        "references",
+        "found",
+        "precision",
+        "F1",
+        "wrong side",
+        "1:1 AUC",
+        title=f"Classes, by {name}",
+    )
+    for one in evaluation.classes:
+        found = _by(way, one)
+        label = f"{one.label} (pass)" if one.is_pass else str(one.label)
+        table.add_row(
+            label,
+            f"{one.n_queries:,}",
+            f"{one.n_references:,}",
+            _interval(found.accuracy),
+            _number(one.precision[way]),
+            _number(one.f1[way]),
+            _interval(found.overkill if one.is_pass else found.escape),
+            _number(one.verification["references"]["euclidean"].auc),
+        )
+    return table
+
+
+def _groups(evaluation: EmbedderEvaluation) -> Table:
+    way, name = _answering(evaluation)
+    table = Table(
+        "group",
+        "queries",
+        "parts",
+        "accuracy",
+        "escapes",
+        "overkills",
+        "1:1 AUC",
+        "AUROC, new",
+        title=f"Groups, by {name}",
+    )
+    for one in evaluation.groups:
+        found = _by(way, one)
+        table.add_row(
+            one.group or "(none)",
+            f"{one.n_queries:,}",
+            f"{one.n_query_parts:,}",
+            _interval(found.accuracy),
+            _interval(found.escape),
+            _interval(found.overkill),
+            _number(one.verification["references"]["euclidean"].auc),
+            _number(None if one.open_set is None else one.open_set.auroc),
+        )
+    return table
+
+
+def _answering(evaluation: EmbedderEvaluation) -> tuple[str, str]:
+    """Return the way whose figures are told class by class: what an index would answer by, else the majority."""
+    names = {"nearest_anchor": "nearest anchor", "vote": "vote", "soart3_vote": "SOART3 vote"}
+    way = names[evaluation.calibrations[0].method] if evaluation.calibrations else "15 nearest"
+    return way, "the 15 nearest references" if way == "15 nearest" else f"the {way}"
+
+
+def _by(way: str, figures: Figures) -> Evaluation:
+    return figures.ways()[way] or figures.nearest_references
+
+
+def _verification(evaluation: Figures) -> Table:
+    table = Table(
+        "against",
+        "distance",
+        "pairs: same, other",
+        "AUC",
+        "EER",
+        *_rate_headings("accepted"),
+        title="1:1, the same class?",
+    )
+    for gallery, found in evaluation.verification.items():
+        for name, one in found.items():
+            pairs = f"{one.n_genuine:,}, {one.n_impostor:,}"
+            rates = _rates(one.true_accepts)
+            table.add_row(gallery, name, pairs, _number(one.auc), _number(one.equal_error_rate), *rates)
+    return table
+
+
+def _identification(evaluation: Figures) -> Table:
+    table = Table("among", "distance", "nearest", "5 nearest", *_rate_headings("named"), title="1:N, which class?")
+    for gallery, found in evaluation.identification.items():
+        for name, one in found.items():
+            table.add_row(gallery, name, _interval(one.rank_1), _interval(one.rank_5), *_rates(one.detected))
+    return table
+
+
+def _rate_headings(done: str) -> list[str]:
+    return [f"{done} at {percent} false" for percent in ("10 %", "1 %", "0.1 %")]
+
+
+def _open_set(found: OpenSet) -> Table:
+    title = f"A class the references do not have, by {found.score}"
+    untold = [f"{one.label} not left out: {one.reason}" for one in found.skipped]
+    table = Table(
+        "left out",
+        "new",
+        "known",
+        "AUROC",
+        "FPR at 95 % found",
+        "missed at 5 % alarms",
+        title=title,
+        caption="; ".join([*untold, *([found.caveat] if found.caveat else [])]),
+    )
+    for one in found.classes:
+        label = str(one.label) if one.is_reject else f"{one.label} (pass)"
+        told = one.detection
+        figures = (told.auroc, told.fpr95, told.missed_at_5)
+        table.add_row(label, f"{told.n_novel:,}", f"{told.n_known:,}", *(_number(value) for value in figures))
+    means = (found.auroc, found.fpr95, found.missed_at_5)
+    table.add_row(f"mean of {found.n_classes}", "", "", *(_number(value) for value in means))
+    return table
+
+
+def _rates(rates: Iterable[AtRate]) -> list[str]:
+    return [_number(one.true_rate) for one in rates]
+
+
+def _interval(rate: Rate | None) -> str:
+    return "–" if rate is None else f"{rate.value:.4f} [{rate.low:.4f}, {rate.high:.4f}]"
+
+
+def _counts(rate: Rate | None) -> str:
+    return "–" if rate is None else f"{rate.n_counted:,} of {rate.n_rows:,}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
