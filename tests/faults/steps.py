@@ -50,7 +50,7 @@ class Change(Step, Protocol):
 def _changed(world: World, references: References) -> World:
     before = world.stations[LINE]
     after = replace(before, revision=before.revision + 1, references=references)
-    if before.served_revision == before.revision:  # no roll back is in force
+    if before.follows:
         after = replace(after, served_revision=after.revision, served=references)
     return world.with_station(LINE, after)
 
@@ -125,7 +125,9 @@ class Rebuild:
 
     def then(self, world: World) -> World:
         before = world.stations[LINE]
-        after = replace(before, generation=self.generation, served_revision=before.revision, served=before.references)
+        after = replace(
+            before, generation=self.generation, served_revision=before.revision, served=before.references, follows=True
+        )
         return world.with_station(LINE, after)
 
 
@@ -151,7 +153,9 @@ class Activate:
 
     def then(self, world: World) -> World:
         before = world.stations[LINE]
-        after = replace(before, generation=self.generation, served_revision=before.revision, served=before.references)
+        after = replace(
+            before, generation=self.generation, served_revision=before.revision, served=before.references, follows=True
+        )
         return world.with_station(LINE, after)
 
 
@@ -174,6 +178,7 @@ class RollBack:
             served_revision=self.revision,
             served=self.references,
             pass_at_most=self.pass_at_most,
+            follows=False,
         )
         return world.with_station(LINE, after)
 

@@ -54,6 +54,8 @@ class Station:
         The references that are searched, by id.
     pass_at_most : float or None
         Of the threshold set that decides; None for a generation's own thresholds.
+    follows : bool
+        Whether later changes are searched; after a roll back they are not.
     """
 
     revision: int
@@ -62,6 +64,7 @@ class Station:
     served_revision: int
     served: Mapping[str, Reference] = field(repr=False)
     pass_at_most: float | None = None
+    follows: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ def look_at(folder: Path) -> Station:
         store.check()
         latest = store.snapshot()
         served = store.snapshot(index.revision)
-    assert index.generation == StationFolder(folder).current().generation
+    current = StationFolder(folder).current()
+    assert index.generation == current.generation
     station = Station(
         revision=latest.revision,
         references=references_of(latest),
@@ -135,6 +139,7 @@ def look_at(folder: Path) -> Station:
         served_revision=index.revision,
         served=references_of(served),
         pass_at_most=None if index.threshold_set == DEFAULT_SET else index.calibration.thresholds.pass_at_most,
+        follows=current.follows,
     )
     assert_searches(index, station.served)
     return station
