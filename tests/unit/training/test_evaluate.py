@@ -90,3 +90,42 @@ def test_an_evaluation_is_plain_json(embedder: Embedder, records: Records) -> No
     stored = json.loads(json.dumps(evaluate_held_out(embedder, records).to_dict(), allow_nan=False))
     assert stored["nearest_references"]["escape"]["n_rows"] > 0
     assert Path(stored["source"]).name == "blobs (seed 0)"
+
+
+def test_without_pass_labels_there_are_no_escapes_anywhere(embedder: Embedder, records: Records) -> None:
+    found = evaluate_held_out(embedder, replace(records, pass_labels=()))
+    stored = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    for figures in (stored, *stored["classes"]):
+        for way in ("nearest_anchor", "nearest_references", "vote", "soart3_vote"):
+            assert (figures[way]["escape"], figures[way]["overkill"]) == (None, None)
+    assert [one["is_pass"] for one in stored["classes"]] == [None] * 5
+    assert all(one["is_reject"] for one in stored["open_set"]["classes"])
+
+
+def test_groups_are_told_apart(embedder: Embedder, records: Records) -> None:
+    lots = tuple("even" if int(part.split()[1]) % 2 == 0 else "" for part in records.parts)
+    found = evaluate_held_out(embedder, replace(records, groups=lots))
+    assert [one.group for one in found.groups] == ["", "even"]
+    assert sum(one.n_queries for one in found.groups) == found.n_queries
+    assert evaluate_held_out(embedder, records).groups == ()
+
+
+def test_too_few_rows_to_calibrate_are_told_and_leave_the_plain_ways(embedder: Embedder) -> None:
+    found = evaluate_all(embedder, blob_records(8, seed=9, first_part=1000))
+    assert "calibration" in found.not_calibrated
+    assert (found.vote, found.soart3_vote, found.calibrations) == (None, None, ())
+    assert list(found.verification["anchors"]) == ["cosine", "euclidean"]
+    assert found.nearest_anchor.n_rows == 16
+
+
+def test_asked_among_themselves_rows_are_judged_by_what_is_fitted_on_the_other_half(embedder: Embedder) -> None:
+    rows = blob_records(100, seed=9, first_part=1000)
+    found = evaluate_all(embedder, rows)
+    assert len(found.calibrations) == 2
+    assert found.vote is not None
+    assert found.vote.n_rows == 200
+
+
+def test_the_same_rows_give_the_same_figures(embedder: Embedder, records: Records) -> None:
+    first, again = (evaluate_held_out(embedder, records).to_dict() for _ in range(2))
+    assert first == again
