@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miwake.indexer.anchors import Anchors
+from miwake.indexer.anchors import KINDS, Anchors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,14 +80,31 @@ def fit_anchors(
     seed : int
         Of k-means.
     """
+    fitted = fit_kinds(members, embedder, held_out=held_out, kinds=(kind,), per_class=per_class, seed=seed)
+    return fitted[kind]
+
+
+def fit_kinds(
+    members: Members,
+    embedder: Embedder,
+    *,
+    held_out: NDArray[np.bool_],
+    kinds: Sequence[AnchorKind] = KINDS,
+    per_class: int = 1,
+    seed: int = 0,
+) -> dict[AnchorKind, tuple[Anchors, Anchors]]:
+    """Return what ``fit_anchors`` does for each of several kinds, reading the rows once."""
     labels, centres = _centres(members, held_out, per_class, seed)
     codes = _assign(labels, centres, members.embeddings, members.labels)
     held = _totals(members, np.where(held_out, codes, -1), len(labels))
     kept = _totals(members, np.where(held_out, -1, codes), len(labels))
-    return (
-        _from_totals(labels, centres, kept + held, kind, embedder),
-        _from_totals(labels, centres, kept, kind, embedder),
-    )
+    return {
+        kind: (
+            _from_totals(labels, centres, kept + held, kind, embedder),
+            _from_totals(labels, centres, kept, kind, embedder),
+        )
+        for kind in kinds
+    }
 
 
 def change_anchors(anchors: Anchors, gone: Members, come: Members, embedder: Embedder) -> Anchors:

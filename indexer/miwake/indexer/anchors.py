@@ -20,6 +20,9 @@ FORMAT_VERSION = 2
 """Of ``anchors.npz``; the first had no version in it, one anchor a class, and class means only."""
 
 AnchorKind = Literal["class-mean", "mean-embedding"]
+AnchorChoice = Literal["auto", "class-mean", "mean-embedding"]
+"""What may be asked for: a kind, or that which measures best."""
+
 KINDS: tuple[AnchorKind, ...] = ("class-mean", "mean-embedding")
 _ARRAYS = ("labels", "vectors", "embeddings")
 _ARRAYS_2 = (*_ARRAYS, "counts", "centres", "kind")

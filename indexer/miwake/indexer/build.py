@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchors import KINDS, AnchorKind
+from miwake.indexer.anchors import KINDS, AnchorChoice
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactError, EmbedderError, StationNotFoundError, StoreError
 from miwake.indexer.filling import Advance, Filled, Report, Source, Steps, fill
@@ -45,8 +45,8 @@ class BuildSettings:
     n_voting : int
         How many references vote on a label.
     anchors : text
-        Whether an anchor is the embedded mean of its members' vectors (class-mean), or the mean of their embeddings
-        (mean-embedding).
+        Whether an anchor is the embedded mean of its members' vectors (class-mean) or the mean of their embeddings
+        (mean-embedding); auto takes what measures better on calibration rows.
     anchors_per_class : int
         At most; several divide a class by k-means over its embeddings.
     index_kind : text
@@ -61,7 +61,7 @@ class BuildSettings:
 
     n_candidates: int = 100
     n_voting: int = 15
-    anchors: AnchorKind = "class-mean"
+    anchors: AnchorChoice = "auto"
     anchors_per_class: int = 1
     index_kind: KindOrAuto = "auto"
     min_recall: float = MIN_RECALL
@@ -72,10 +72,9 @@ class BuildSettings:
         if not 1 <= self.n_voting <= self.n_candidates:
             message = f"{self.n_voting} voting references of {self.n_candidates} candidates: expected 1 … candidates"
             raise ValueError(message)
-        if self.anchors not in KINDS or self.anchors_per_class < 1:
-            message = (
-                f"{self.anchors_per_class} anchors of kind {self.anchors!r}: expected at least 1, {' or '.join(KINDS)}"
-            )
+        if self.anchors not in ("auto", *KINDS) or self.anchors_per_class < 1:
+            kinds = ", ".join(("auto", *KINDS))
+            message = f"{self.anchors_per_class} anchors of kind {self.anchors!r}: expected at least 1 of {kinds}"
             raise ValueError(message)
 
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchor_fitting import Members, fit_anchors
+from miwake.indexer.anchor_choice import choose_anchors
+from miwake.indexer.anchor_fitting import Members
 from miwake.indexer.anchors import ANCHORS_FILE
 from miwake.indexer.canaries import CANARIES_FILE, make_canaries
 from miwake.indexer.errors import StoreError
@@ -203,7 +204,7 @@ def _calibrate(
     everything = np.arange(len(references))
     parts = references.texts("part", everything)
     calibrates = calibration_rows(references.texts("row_hash", everything), parts, labels, card.fit_row_hashes)
-    anchors, fit_anchors_only = fit_anchors(
+    chosen = choose_anchors(
         Members(references.vectors, embeddings, labels),
         source.embedder,
         held_out=calibrates,
@@ -211,7 +212,7 @@ def _calibrate(
         per_class=settings.anchors_per_class,
         seed=settings.seed,
     )
-    (folder / ANCHORS_FILE).write_bytes(anchors.to_npz())
+    (folder / ANCHORS_FILE).write_bytes(chosen.anchors.to_npz())
     pool = Pool(np.flatnonzero(~calibrates), everything[:0])
 
     def find_more(queries: NDArray[np.float32], n_candidates: int) -> NDArray[np.int64]:
@@ -220,17 +221,19 @@ def _calibrate(
         return np.take_along_axis(positions, distances.argsort(axis=1)[:, :n_candidates], axis=1)
 
     sample = Sample(embeddings=embeddings, vectors=references.vectors, labels=labels, value_range=card.value_range)
-    return calibrate(
+    calibrated = calibrate(
         sample,
         calibrates,
         parts,
-        fit_anchors_only.distances,
+        chosen.without_calibration.distances,
         source.schema.pass_labels,
         n_candidates=settings.n_candidates,
         n_voting=settings.n_voting,
         seed=settings.seed,
         find_more=find_more,
     )
+    evidence = replace(calibrated.calibration.evidence, anchor_accuracy=chosen.accuracy)
+    return replace(calibrated, calibration=replace(calibrated.calibration, evidence=evidence))
 
 
 def _write_raw(folder: Path, vectors: NDArray[np.float32], value_range: tuple[float, float]) -> str:

@@ -46,6 +46,9 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
         chosen = "  <- answers" if name == calibration.method else ""
         yield f"  {name:15s} {_rates(measured)}{chosen}"
     yield f"  calibration error of the probability {evidence.calibration_error:.3f}"
+    if evidence.anchor_accuracy:
+        tried = ", ".join(f"{kind} {accuracy:.4f}" for kind, accuracy in evidence.anchor_accuracy.items())
+        yield f"  accuracy of the nearest anchor by kind, the first unless beaten beyond chance: {tried}"
     yield (
         f"SOART3 re-ranks {rerank.n_candidates} candidates in {rerank.space} space "
         f"with p_eta {rerank.p_eta}, p_gamma {rerank.p_gamma}; accuracy of its vote as tried: "

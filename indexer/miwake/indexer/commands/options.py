@@ -37,8 +37,11 @@ AddedRows = Annotated[
 Candidates = Annotated[int, typer.Option(min=1, max=10_000, help="References that FAISS proposes for re-ranking.")]
 Voting = Annotated[int, typer.Option(min=1, max=1_000, help="References that vote on a label.")]
 Anchors = Annotated[
-    Literal["class-mean", "mean-embedding"],
-    typer.Option(help="What stands for a class: its mean vector, embedded, or the mean of its embeddings."),
+    Literal["auto", "class-mean", "mean-embedding"],
+    typer.Option(
+        help="What stands for a class: its mean vector, embedded, or the mean of its embeddings; auto: what measures "
+        "better on calibration rows."
+    ),
 ]
 AnchorsPerClass = Annotated[
     int, typer.Option(min=1, max=100, help="Anchors of a class at most; several divide it by k-means.")

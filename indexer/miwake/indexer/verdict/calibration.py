@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from miwake.indexer.answers import LabelMethod
@@ -135,6 +135,8 @@ class Evidence:
         Expected calibration error of the label's probability, cross-fitted, 15 bins.
     histogram : MatchHistogram
         Match distances of the pairs the mix was fitted on.
+    anchor_accuracy : mapping
+        Accuracy of the nearest anchor of each kind, where the kind was chosen by it.
     """
 
     n_rows: int
@@ -145,6 +147,7 @@ class Evidence:
     rerank_accuracy: dict[str, float]
     calibration_error: float
     histogram: MatchHistogram
+    anchor_accuracy: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
