@@ -16,32 +16,31 @@ from miwake.indexer.evaluation import Evaluation, evaluate
 from miwake.indexer.opening import open_index
 from miwake.indexer.records import Records
 from miwake.indexer.sources.reader import read_records
-from miwake.indexer.sources.settings import ReadSettings
 from miwake.indexer.splits import held_out_split
 from miwake.training.evaluate import EmbedderEvaluation, evaluate_held_out
 from support.blobs import blob_records
 from support.data import shared_data
 from support.embedders import linear_discriminants
 
-EVERY = 6
-"""Of the boards, one in so many."""
+
+@pytest.fixture(scope="module")
+def tiles() -> Records:
+    """Return half of the magnetic tiles, in three lots."""
+    records = read_records(shared_data("magnetic_tile_36x39"))
+    parts = sorted(set(records.parts))[::2]
+    lots = {part: f"lot {number % 3}" for number, part in enumerate(parts)}
+    chosen = records.take(np.isin(np.array(records.parts), parts))
+    return replace(chosen, groups=tuple(lots[part] for part in chosen.parts))
 
 
 @pytest.fixture(scope="module")
-def boards() -> Records:
-    records = read_records(shared_data("deeppcb_36x39"), ReadSettings(group_column="board"))
-    parts = sorted(set(records.parts))[::EVERY]
-    return records.take(np.isin(np.array(records.parts), parts))
-
-
-@pytest.fixture(scope="module")
-def of_boards(boards: Records, tmp_path_factory: pytest.TempPathFactory) -> EmbedderEvaluation:
-    embedder = linear_discriminants(tmp_path_factory.mktemp("embedder"), held_out_split(boards)[0])
-    return evaluate_held_out(embedder, boards)
+def of_tiles(tiles: Records, tmp_path_factory: pytest.TempPathFactory) -> EmbedderEvaluation:
+    embedder = linear_discriminants(tmp_path_factory.mktemp("embedder"), held_out_split(tiles)[0])
+    return evaluate_held_out(embedder, tiles)
 
 
 def test_the_calibrated_ways_are_those_of_an_index_of_the_same_references(tmp_path: Path) -> None:
-    records = replace(blob_records(300), groups=("",) * 600)
+    records = blob_records(200)
     references, queries = held_out_split(records)
     embedder = linear_discriminants(tmp_path / "embedder", references)
     build(tmp_path / "store", "line1", references, tmp_path / "embedder")
@@ -65,56 +64,56 @@ def test_the_calibrated_ways_are_those_of_an_index_of_the_same_references(tmp_pa
             assert way.calibration_error == pytest.approx(expected.calibration_error, abs=1e-6)
 
 
-def test_real_boards_are_told_by_every_way(boards: Records, of_boards: EmbedderEvaluation) -> None:
-    n_queries = sum(split == "test" for split in boards.splits)
-    ways = of_boards.ways()
-    assert of_boards.n_queries == n_queries
+def test_real_tiles_are_told_by_every_way(tiles: Records, of_tiles: EmbedderEvaluation) -> None:
+    n_queries = sum(split == "test" for split in tiles.splits)
+    ways = of_tiles.ways()
+    assert of_tiles.n_queries == n_queries
     assert all(way is not None and way.n_rows == n_queries for way in ways.values())
     assert all(way is not None and way.accuracy.value > 0.3 for way in ways.values())
-    assert of_boards.not_calibrated == ""
+    assert of_tiles.not_calibrated == ""
 
 
-def test_classes_and_groups_add_up_to_the_whole(boards: Records, of_boards: EmbedderEvaluation) -> None:
-    groups = {group for group, split in zip(boards.groups, boards.splits, strict=True) if split == "test"}
-    assert {one.group for one in of_boards.groups} == groups
-    for slices in (of_boards.classes, of_boards.groups):
-        assert sum(one.n_queries for one in slices) == of_boards.n_queries
+def test_classes_and_groups_add_up_to_the_whole(tiles: Records, of_tiles: EmbedderEvaluation) -> None:
+    groups = {group for group, split in zip(tiles.groups, tiles.splits, strict=True) if split == "test"}
+    assert {one.group for one in of_tiles.groups} == groups
+    for slices in (of_tiles.classes, of_tiles.groups):
+        assert sum(one.n_queries for one in slices) == of_tiles.n_queries
         right = sum(one.nearest_references.accuracy.n_counted for one in slices)
-        assert right == of_boards.nearest_references.accuracy.n_counted
+        assert right == of_tiles.nearest_references.accuracy.n_counted
         pairs = [one.verification["references"]["cosine"].n_genuine for one in slices]
-        assert sum(pairs) == of_boards.verification["references"]["cosine"].n_genuine
+        assert sum(pairs) == of_tiles.verification["references"]["cosine"].n_genuine
 
 
-def test_precision_and_f1_of_classes_are_those_of_scikit_learn(of_boards: EmbedderEvaluation) -> None:
-    way = of_boards.vote
+def test_precision_and_f1_of_classes_are_those_of_scikit_learn(of_tiles: EmbedderEvaluation) -> None:
+    way = of_tiles.vote
     assert way is not None
     counts = np.array(way.confusion)
     truth = np.repeat(np.repeat(way.labels, len(counts)), counts.ravel())
     found = np.repeat(np.tile(way.labels, len(counts)), counts.ravel())
     precision, _, f1, _ = metrics.precision_recall_fscore_support(
-        truth, found, labels=[one.label for one in of_boards.classes]
+        truth, found, labels=[one.label for one in of_tiles.classes]
     )
-    assert [one.precision["vote"] for one in of_boards.classes] == pytest.approx(precision, abs=1e-12)
-    assert [one.f1["vote"] for one in of_boards.classes] == pytest.approx(f1, abs=1e-12)
+    assert [one.precision["vote"] for one in of_tiles.classes] == pytest.approx(precision, abs=1e-12)
+    assert [one.f1["vote"] for one in of_tiles.classes] == pytest.approx(f1, abs=1e-12)
 
 
-def test_rejects_of_real_boards_are_left_out_in_turn(of_boards: EmbedderEvaluation) -> None:
-    assert of_boards.open_set is not None
-    assert [one.label for one in of_boards.open_set.classes if one.is_reject] == [1, 2, 3, 4, 5, 6]
-    assert all(one.embedder_knew for one in of_boards.open_set.classes)
+def test_rejects_of_real_tiles_are_left_out_in_turn(of_tiles: EmbedderEvaluation) -> None:
+    assert of_tiles.open_set is not None
+    assert [one.label for one in of_tiles.open_set.classes if one.is_reject] == [1, 2, 3, 4, 5]
+    assert all(one.embedder_knew for one in of_tiles.open_set.classes)
 
 
-def test_same_classes_are_nearer_than_others_on_real_boards(of_boards: EmbedderEvaluation) -> None:
+def test_same_classes_are_nearer_than_others_on_real_tiles(of_tiles: EmbedderEvaluation) -> None:
     for gallery in ("references", "anchors"):
-        auc = of_boards.verification[gallery]["euclidean"].auc
+        auc = of_tiles.verification[gallery]["euclidean"].auc
         assert auc is not None
         assert auc > 0.6
-        nearest = of_boards.identification[gallery]["euclidean"].rank_1
+        nearest = of_tiles.identification[gallery]["euclidean"].rank_1
         assert nearest is not None
         assert nearest.value > 0.3
 
 
-def test_everything_is_plain_json_of_moderate_size(of_boards: EmbedderEvaluation) -> None:
-    told = json.dumps(of_boards.to_dict(), allow_nan=False)
+def test_everything_is_plain_json_of_moderate_size(of_tiles: EmbedderEvaluation) -> None:
+    told = json.dumps(of_tiles.to_dict(), allow_nan=False)
     assert len(told) < 500_000
     assert json.loads(told)["classes"][0]["is_pass"] is True

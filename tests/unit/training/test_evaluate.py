@@ -12,7 +12,7 @@ from miwake.indexer.errors import DataError, EmbedderError
 from miwake.indexer.records import Records
 from miwake.indexer.splits import held_out_split
 from miwake.training.errors import FittedRowsError
-from miwake.training.evaluate import evaluate_all, evaluate_held_out
+from miwake.training.evaluate import EmbedderEvaluation, evaluate_all, evaluate_held_out
 from support.blobs import blob_records
 from support.embedders import linear_discriminants
 
@@ -23,12 +23,17 @@ def records() -> Records:
 
 
 @pytest.fixture(scope="module")
+def held_out(embedder: Embedder, records: Records) -> EmbedderEvaluation:
+    return evaluate_held_out(embedder, records)
+
+
+@pytest.fixture(scope="module")
 def embedder(records: Records, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     return linear_discriminants(tmp_path_factory.mktemp("embedder"), held_out_split(records)[0])
 
 
-def test_the_held_out_rows_are_asked_and_the_training_rows_answer(embedder: Embedder, records: Records) -> None:
-    found = evaluate_held_out(embedder, records)
+def test_the_held_out_rows_are_asked_and_the_training_rows_answer(held_out: EmbedderEvaluation) -> None:
+    found = held_out
     assert (found.n_queries, found.n_query_parts, found.n_references) == (80, 40, 320)
     assert found.nearest_references.n_rows == 80
     assert found.nearest_references.accuracy.value > 0.8
@@ -56,6 +61,9 @@ def test_new_rows_are_asked_against_the_other_parts_among_them(embedder: Embedde
     found = evaluate_all(embedder, blob_records(100, seed=9, first_part=1000))
     assert (found.n_queries, found.n_references) == (200, 200)
     assert 0.8 < found.nearest_references.accuracy.value <= 1.0
+    assert len(found.calibrations) == 2  # each half of the parts is judged by what the other half calibrates
+    assert found.vote is not None
+    assert found.vote.n_rows == 200
 
 
 def test_a_row_does_not_answer_for_its_own_part(embedder: Embedder) -> None:
@@ -86,8 +94,8 @@ def test_vectors_on_another_scale_are_refused(embedder: Embedder) -> None:
         evaluate_held_out(embedder, replace(rows, vectors=rows.vectors / np.float32(255), value_range=(0.0, 1.0)))
 
 
-def test_an_evaluation_is_plain_json(embedder: Embedder, records: Records) -> None:
-    stored = json.loads(json.dumps(evaluate_held_out(embedder, records).to_dict(), allow_nan=False))
+def test_an_evaluation_is_plain_json(held_out: EmbedderEvaluation) -> None:
+    stored = json.loads(json.dumps(held_out.to_dict(), allow_nan=False))
     assert stored["nearest_references"]["escape"]["n_rows"] > 0
     assert Path(stored["source"]).name == "blobs (seed 0)"
 
@@ -102,12 +110,12 @@ def test_without_pass_labels_there_are_no_escapes_anywhere(embedder: Embedder, r
     assert all(one["is_reject"] for one in stored["open_set"]["classes"])
 
 
-def test_groups_are_told_apart(embedder: Embedder, records: Records) -> None:
+def test_groups_are_told_apart(embedder: Embedder, records: Records, held_out: EmbedderEvaluation) -> None:
     lots = tuple("even" if int(part.split()[1]) % 2 == 0 else "" for part in records.parts)
     found = evaluate_held_out(embedder, replace(records, groups=lots))
     assert [one.group for one in found.groups] == ["", "even"]
     assert sum(one.n_queries for one in found.groups) == found.n_queries
-    assert evaluate_held_out(embedder, records).groups == ()
+    assert held_out.groups == ()
 
 
 def test_too_few_rows_to_calibrate_are_told_and_leave_the_plain_ways(embedder: Embedder) -> None:
@@ -118,14 +126,7 @@ def test_too_few_rows_to_calibrate_are_told_and_leave_the_plain_ways(embedder: E
     assert found.nearest_anchor.n_rows == 16
 
 
-def test_asked_among_themselves_rows_are_judged_by_what_is_fitted_on_the_other_half(embedder: Embedder) -> None:
-    rows = blob_records(100, seed=9, first_part=1000)
-    found = evaluate_all(embedder, rows)
-    assert len(found.calibrations) == 2
-    assert found.vote is not None
-    assert found.vote.n_rows == 200
-
-
-def test_the_same_rows_give_the_same_figures(embedder: Embedder, records: Records) -> None:
-    first, again = (evaluate_held_out(embedder, records).to_dict() for _ in range(2))
-    assert first == again
+def test_the_same_rows_give_the_same_figures(
+    embedder: Embedder, records: Records, held_out: EmbedderEvaluation
+) -> None:
+    assert evaluate_held_out(embedder, records) == held_out
