@@ -58,7 +58,8 @@ def test_rows_of_one_part_widen_the_interval() -> None:
 
 def test_detected_agrees_with_trying_every_threshold() -> None:
     rng = np.random.default_rng(2)
-    mated, nonmated = np.round(rng.normal([[1], [1.6]], 0.5, (2, 2000)), 2).astype(np.float32)
+    mated = np.round(rng.normal(1, 0.5, 2000), 2).astype(np.float32)
+    nonmated = np.round(rng.normal(1.6, 0.5, 2000), 2).astype(np.float32)
     ranks = np.where(mated < nonmated, 1, 2)
     found = Search(mated, nonmated, ranks, 5).identification(everyone(2000), [""] * 2000)
     slow = [

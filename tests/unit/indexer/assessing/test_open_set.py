@@ -18,7 +18,8 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     truth, known = (np.repeat(LABELS, n) for n in (30, 40))
     places = rng.normal(0, 1.2, (6, 5))
-    return *(places[some] + rng.normal(0, 0.6, (len(some), 5)) for some in (truth, known)), truth, known
+    queries, references = (places[some] + rng.normal(0, 0.6, (len(some), 5)) for some in (truth, known))
+    return queries, references, truth, known
 
 
 def test_each_class_is_scored_without_its_references(rows: tuple[np.ndarray, ...]) -> None:
