@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from miwake.indexer.errors import CalibrationError
+from miwake.indexer.verdict.convex import fit_logistic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,23 +90,14 @@ def fit_mix(
     if same.all() or not same.any():
         message = f"{int(same.sum())} matching pairs of {len(same)}: the mix needs matching and mismatching ones"
         raise CalibrationError(message)
-    measures = np.stack([np.abs(beta - 1.0), eta, gamma], axis=1).astype(np.float64)
-    centre = measures.mean(axis=0)
-    spread = np.maximum(measures.std(axis=0), 1e-9)
-    standard = (measures - centre) / spread
-    sign = np.where(same, 1.0, -1.0)
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        margin = sign * (standard @ weights[:3] + weights[3])
-        error = sign * expit(margin) / len(sign)
-        slope = np.append(standard.T @ error + 2 * RIDGE * weights[:3], error.sum())
-        return float(np.logaddexp(0, margin).mean() + RIDGE * weights[:3] @ weights[:3]), slope
-
-    least = LEAST_SCALE_WEIGHT * spread[0]
-    bounds = [(least, None), (0, None), (None, None), (None, None)]
-    found = minimize(loss, np.array([least, 0, 0, 0]), jac=True, method="L-BFGS-B", bounds=bounds)
-    weights = found.x[:3] / spread
-    bias = found.x[3] - weights @ centre
+    measures = np.stack([np.abs(beta - 1.0), eta, gamma]).astype(np.float64)
+    centre = measures.mean(axis=1)
+    spread = np.maximum(measures.std(axis=1), 1e-9)
+    standard = (measures - centre[:, None]) / spread[:, None]
+    least = np.array([LEAST_SCALE_WEIGHT * spread[0], 0.0, -np.inf, -np.inf])
+    found = fit_logistic(standard, ~same, np.maximum(least, 0.0), least, ridge=RIDGE)
+    weights = found[:3] / spread
+    bias = found[3] - weights @ centre
     return MatchMix(
         scale_weight=float(weights[0]),
         deviation_weight=float(weights[1]),

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, log_expit, logsumexp
+from scipy.special import expit
 
+from miwake.indexer.verdict.convex import fit_logistic, minimise
 from miwake.indexer.verdict.votes import log_odds, log_share
 
 if TYPE_CHECKING:
@@ -110,31 +110,28 @@ def fit_probabilities(features: Features, truth: NDArray[np.intp], classes: Clas
 def _fit_classes(
     by_class: NDArray[np.float64], truth: NDArray[np.intp], allowed: NDArray[np.bool_]
 ) -> tuple[float, float, float]:
-    rows = np.arange(len(truth))
+    # What is not allowed weighs nothing, whatever the weights.
+    rows, n_features = np.arange(len(truth)), by_class.shape[2]
+    away = np.where(allowed, 0.0, -np.inf)
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        logits = np.where(allowed, by_class @ weights, -np.inf)
-        log_probabilities = logits - logsumexp(logits, axis=1, keepdims=True)
-        expected = np.einsum("qc,qcf->qf", np.exp(log_probabilities), by_class)
+    def evaluate(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        logits = by_class @ weights + away
+        highest = logits.max(axis=1)
+        raised = np.exp(logits - highest[:, None])
+        totals = raised.sum(axis=1)
+        probabilities = raised / totals[:, None]
+        expected = np.einsum("qc,qcf->qf", probabilities, by_class)
+        loss = (highest + np.log(totals) - logits[rows, truth]).mean() + RIDGE * weights @ weights
         slope = (expected - by_class[rows, truth]).mean(axis=0) + 2 * RIDGE * weights
-        return float(-log_probabilities[rows, truth].mean() + RIDGE * weights @ weights), slope
+        flat = by_class.reshape(-1, n_features)
+        second = (flat * probabilities.reshape(-1, 1)).T @ flat - expected.T @ expected
+        return float(loss), slope, second / len(truth) + 2 * RIDGE * np.eye(n_features)
 
-    found = minimize(loss, np.ones(3), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 3)
-    first, second, third = (float(weight) for weight in found.x)
+    first, second, third = minimise(evaluate, np.ones(3), np.zeros(3)).tolist()
     return first, second, third
 
 
 def _fit_sides(sides: NDArray[np.float64], is_reject: NDArray[np.bool_]) -> tuple[tuple[float, float, float], float]:
-    sign = np.where(is_reject, 1.0, -1.0)
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        margin = sign * (sides @ weights[:3] + weights[3])
-        error = -sign * expit(-margin) / len(sign)
-        slope = np.append(sides.T @ error + 2 * RIDGE * weights[:3], error.sum())
-        return float(-log_expit(margin).mean() + RIDGE * weights[:3] @ weights[:3]), slope
-
-    start = np.array([0.5, 0.5, 1.0, 0.0])
-    bounds = [(0, None), (0, None), (0, None), (None, None)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    first, second, third, bias = (float(weight) for weight in found.x)
+    start, least = np.array([0.5, 0.5, 1.0, 0.0]), np.array([0.0, 0.0, 0.0, -np.inf])
+    first, second, third, bias = fit_logistic(sides.T, is_reject, start, least, ridge=RIDGE).tolist()
     return (first, second, third), bias
