@@ -27,12 +27,15 @@ from support.serving import (
 GENERATION_FILES = (
     "anchors.npz",
     "calibration.json",
+    "calibration_scores.npz",
     "canaries.npz",
     "embeddings.npy",
     "index.faiss",
     "manifest.json",
     "manifest.sha256",
+    "recall.json",
     "references.arrow",
+    "search.json",
     "vectors.npy",
 )
 

@@ -77,14 +77,29 @@ def _approximate(
     index: ReferenceIndex, queries: NDArray[np.float32], n_candidates: int, selector: Any
 ) -> NDArray[np.int64]:
     n_proposed = min(n_candidates * index.parameters.get("n_refined", 1), len(index.embeddings))
-    parameters = _search_parameters(index.parameters, selector)
-    _, positions = index.approximate.search(queries, n_proposed, params=parameters)
+    positions = _searched(index.approximate, queries, n_proposed, _search_parameters(index.parameters, selector))
     if n_proposed == n_candidates:
-        return np.asarray(positions, dtype=np.int64)
+        return positions
     distances = measures_by_id(queries, index.embeddings, positions).distance
     # Not a number, of none, sorts last.
     nearest = np.argsort(distances, axis=1, kind="stable")[:, :n_candidates]
     return np.take_along_axis(positions, nearest, axis=1)
+
+
+def _searched(index: Any, queries: NDArray[np.float32], n_proposed: int, parameters: Any) -> NDArray[np.int64]:
+    """Return what a FAISS index finds, by the method beneath its ``search``.
+
+    pytorch-metric-learning imports ``faiss.contrib.torch_utils``, which puts a ``search`` without parameters in its
+    place, for the whole process.
+    """
+    import faiss  # noqa: PLC0415
+
+    rows = np.ascontiguousarray(queries, dtype=np.float32)
+    distances = np.empty((len(rows), n_proposed), dtype=np.float32)
+    positions = np.empty((len(rows), n_proposed), dtype=np.int64)
+    pointers = [faiss.swig_ptr(one) for one in (rows, distances, positions)]
+    index.search_c(len(rows), pointers[0], n_proposed, *pointers[1:], parameters)
+    return positions
 
 
 def _search_parameters(parameters: Mapping[str, int], selector: Any) -> Any:

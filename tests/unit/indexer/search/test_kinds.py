@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
@@ -124,3 +128,21 @@ def test_with_more_candidates_than_references_all_lists_are_looked_into() -> Non
 def test_no_more_than_the_share_of_lists_that_pays_is_looked_into() -> None:
     found = efforts("ivf-flat", {"n_lists": 100}, least=1, most_share=0.1)
     assert [one["n_probes"] for one in found] == [4, 6, 8, 10]
+
+
+def test_another_library_that_patches_faiss_does_no_harm(tmp_path: Path) -> None:
+    script = """
+import sys
+import numpy as np
+from faiss.contrib import torch_utils
+from miwake.indexer.search.kinds import build_kind, efforts
+from miwake.indexer.search.proposing import ReferenceIndex, propose
+embeddings = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
+index, settled = build_kind("ivf-flat", embeddings, seed=0)
+found = propose(ReferenceIndex(embeddings, index, efforts("ivf-flat", settled)[-1]), embeddings[:3], 1)
+sys.stdout.write(str(found[:, 0].tolist()))
+"""
+    pytest.importorskip("torch", reason="the library that patches FAISS needs torch")
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S603
+
+    assert (ended.stdout, ended.returncode) == ("[0, 1, 2]", 0), ended.stderr
