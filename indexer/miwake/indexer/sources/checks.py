@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,32 @@ def to_records(table: RawTable, settings: ReadSettings) -> Records:
         If a row cannot be used and bad rows are not to be skipped, if two rows contradict each other, if nothing is
         left, or if what is said about the data does not fit them.
     """
+    found, problems = rows_as_found(table, settings)
+    problems.update(repeated_ids(table, found.ids, problems))
+    repeats = equal_vectors(table, problems)
+    contradicting = contradictions(table, repeats)
+    problems.update(contradicting)
+    keep, dropped = _usable(table, problems, settings)
+    pass_labels, pass_warnings = resolve_pass_labels(table, settings, table.labels[keep])
+    repeated = tell_repeats(table, [rows for rows in repeats if rows[0] not in contradicting])
+    records = replace(
+        found,
+        pass_labels=pass_labels,
+        warnings=(*found.warnings, *dropped, *pass_warnings, *_tell_missing_parts(table, keep), *repeated),
+    )
+    return records.take(keep) if problems else records
+
+
+def rows_as_found(table: RawTable, settings: ReadSettings) -> tuple[Records, dict[int, str]]:
+    """Return every row as records, usable or not, and what is wrong with each row that is not.
+
+    Rows are not compared with each other: ids may repeat, and equal vectors may have different labels.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or if what is said about the data does not fit them.
+    """
     if not table.vectors.size:
         message = f"{table.source}: it holds no {'values' if len(table.vectors) else 'rows'}"
         raise DataError(message)
@@ -43,13 +70,6 @@ def to_records(table: RawTable, settings: ReadSettings) -> Records:
     times, time_problems = _times_in_utc(table.texts.get("time"), len(table.vectors))
     ids = table.texts.get("id") or tuple(f"{table.stem}:{row}" for row in range(len(table.vectors)))
     problems = {**time_problems, **_problems(table, _scale(table, value_range, settings)), **table.problems}
-    problems.update(repeated_ids(table, ids, problems))
-    repeats = equal_vectors(table, problems)
-    contradicting = contradictions(table, repeats)
-    problems.update(contradicting)
-    keep, dropped = _usable(table, problems, settings)
-    pass_labels, pass_warnings = resolve_pass_labels(table, settings, table.labels[keep])
-    repeated = tell_repeats(table, [rows for rows in repeats if rows[0] not in contradicting])
     texts = {name: table.texts.get(name, ("",) * len(ids)) for name in TEXT_FIELDS}
     records = Records(
         vectors=table.vectors,
@@ -62,19 +82,11 @@ def to_records(table: RawTable, settings: ReadSettings) -> Records:
         times=times,
         source=table.source,
         heat_map_shape=shape,
-        pass_labels=pass_labels,
+        pass_labels=resolve_pass_labels(table, settings, table.labels)[0],
         value_range=value_range,
-        warnings=(
-            *table.warnings,
-            *shape_warnings,
-            *range_warnings,
-            *dropped,
-            *pass_warnings,
-            *_tell_missing_parts(table, keep),
-            *repeated,
-        ),
+        warnings=(*table.warnings, *shape_warnings, *range_warnings),
     )
-    return records.take(keep) if problems else records
+    return records, problems
 
 
 def _tell_missing_parts(table: RawTable, keep: NDArray[np.bool_]) -> tuple[str, ...]:

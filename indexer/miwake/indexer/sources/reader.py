@@ -45,10 +45,11 @@ def read_records(source: str | Path, settings: ReadSettings = DEFAULT_SETTINGS) 
     """
     from miwake.indexer.sources.checks import to_records  # noqa: PLC0415  keeps --help instant
 
-    return to_records(_read(str(source), settings), settings)
+    return to_records(read_table(str(source), settings), settings)
 
 
-def _read(source: str, settings: ReadSettings) -> RawTable:
+def read_table(source: str, settings: ReadSettings = DEFAULT_SETTINGS) -> RawTable:
+    """Return what a source holds before any row is checked; see ``read_records``."""
     if source.partition(":")[0] == "synthetic":
         from miwake.indexer.sources.built_in import read_built_in  # noqa: PLC0415
 
