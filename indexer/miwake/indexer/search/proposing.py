@@ -87,19 +87,14 @@ def _approximate(
 
 
 def _searched(index: Any, queries: NDArray[np.float32], n_proposed: int, parameters: Any) -> NDArray[np.int64]:
-    """Return what a FAISS index finds, by the method beneath its ``search``.
+    """Return what a FAISS index finds by its own ``search``.
 
-    pytorch-metric-learning imports ``faiss.contrib.torch_utils``, which puts a ``search`` without parameters in its
-    place, for the whole process.
+    pytorch-metric-learning imports ``faiss.contrib.torch_utils``, which puts a ``search`` that takes no parameters in its
+    place, for the whole process, and keeps the old one under another name.
     """
-    import faiss  # noqa: PLC0415
-
-    rows = np.ascontiguousarray(queries, dtype=np.float32)
-    distances = np.empty((len(rows), n_proposed), dtype=np.float32)
-    positions = np.empty((len(rows), n_proposed), dtype=np.int64)
-    pointers = [faiss.swig_ptr(one) for one in (rows, distances, positions)]
-    index.search_c(len(rows), pointers[0], n_proposed, *pointers[1:], parameters)
-    return positions
+    search = getattr(index, "search_numpy", index.search)
+    _, positions = search(queries, n_proposed, params=parameters)
+    return np.asarray(positions, dtype=np.int64)
 
 
 def _search_parameters(parameters: Mapping[str, int], selector: Any) -> Any:
