@@ -56,7 +56,9 @@ class LiveRows:
 def to_unit_scale(vectors: NDArray[np.float32], value_range: tuple[float, float]) -> NDArray[np.float32]:
     """Return (Q, V) inspection vectors on a scale of 0 … 1, on which raw maps are compared."""
     low, high = value_range
-    return ((vectors - np.float32(low)) / np.float32(high - low)).astype(np.float32)
+    scaled = np.subtract(vectors, np.float32(low), dtype=np.float32)
+    scaled /= np.float32(high - low)
+    return scaled
 
 
 def _rows_at(
