@@ -89,8 +89,8 @@ def _approximate(
 def _searched(index: Any, queries: NDArray[np.float32], n_proposed: int, parameters: Any) -> NDArray[np.int64]:
     """Return what a FAISS index finds by its own ``search``.
 
-    pytorch-metric-learning imports ``faiss.contrib.torch_utils``, which puts a ``search`` that takes no parameters in its
-    place, for the whole process, and keeps the old one under another name.
+    pytorch-metric-learning imports ``faiss.contrib.torch_utils``, which puts a ``search`` that takes no parameters in
+    its place, for the whole process, and keeps the old one under another name.
     """
     search = getattr(index, "search_numpy", index.search)
     _, positions = search(queries, n_proposed, params=parameters)
