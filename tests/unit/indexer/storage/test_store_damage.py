@@ -108,18 +108,18 @@ def test_damage_to_the_history_fails_the_check(
 
 def test_changes_that_a_damaged_index_hides_are_told(filled: ReferenceStore, folder: Path) -> None:
     filled.remove(["a"], actor="cleo")
-    hidden = "WHERE name = 'versions_by_end'"
+    definition = "UPDATE sqlite_master SET sql = ? WHERE name = 'versions_by_end'"
     execute(folder, "PRAGMA writable_schema = ON")
     connection = sqlite3.connect(folder / STORE_FILE)
     connection.execute("PRAGMA writable_schema = ON")
-    (sql,) = connection.execute(f"SELECT sql FROM sqlite_master {hidden}").fetchone()
-    connection.execute(f"UPDATE sqlite_master SET sql = ? {hidden}", (sql + " AND id <> 'a'",))
+    (sql,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'versions_by_end'").fetchone()
+    connection.execute(definition, (sql + " AND id <> 'a'",))
     connection.commit()
     connection.close()
     connection = sqlite3.connect(folder / STORE_FILE)
     connection.execute("REINDEX versions_by_end")
     connection.execute("PRAGMA writable_schema = ON")
-    connection.execute(f"UPDATE sqlite_master SET sql = ? {hidden}", (sql,))
+    connection.execute(definition, (sql,))
     connection.commit()
     connection.close()
 
