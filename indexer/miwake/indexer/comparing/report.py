@@ -11,11 +11,12 @@ from miwake.indexer.answers import Decision
 from miwake.indexer.comparing.flips import ALARMS
 from miwake.indexer.comparing.lines import interval, percent, rate_text, summary, truth
 from miwake.indexer.errors import DataError
-from miwake.indexer.pictures import data_uri, difference_png, heat_map_png
+from miwake.indexer.pages import END, figure, head, table
+from miwake.indexer.pictures import difference_png, heat_map_png
 from miwake.indexer.storage.files import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,33 +34,6 @@ N_PICTURES = 200
 
 MOST_ROWS = 2_000
 """Flips in that table: past them a page says how many more there are."""
-
-_HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; color: #1b1b1b;
-  background: #fff; }}
-h1 {{ font-size: 1.5em; }} h2 {{ font-size: 1.2em; margin-top: 2em; }}
-table {{ border-collapse: collapse; margin: 0.6em 0; }}
-th, td {{ text-align: left; padding: 0.25em 0.8em; border-bottom: 1px solid #d5d5d5; vertical-align: top; }}
-td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-.flip {{ border: 1px solid #c8c8c8; border-radius: 6px; padding: 0.6em 1em; margin: 1em 0; break-inside: avoid; }}
-.flip.alarm {{ border-left: 8px solid #b35806; }}
-.flip h3 {{ font-size: 1em; margin: 0 0 0.4em; }}
-.maps {{ display: flex; flex-wrap: wrap; gap: 1em; }}
-figure {{ margin: 0; max-width: 15em; }}
-figure img {{ width: 13em; image-rendering: pixelated; border: 1px solid #888; }}
-figcaption {{ font-size: 0.87em; overflow-wrap: anywhere; }}
-.note {{ color: #444; }}
-</style>
-</head>
-<body>
-"""
 
 
 def write_page(target: Path, comparison: Comparison, sides: tuple[Side, Side], records: Records) -> Path:
@@ -116,8 +90,8 @@ def page(comparison: Comparison, vectors: Vectors, shape: tuple[int, int], *, n_
     pictured, others = comparison.flips[:n_pictures], comparison.flips[n_pictures:]
     return "".join(
         [
-            _HEAD.format(title=escape(title)),
-            f"<h1>{escape(title)}</h1>\n<p>{escape(summary(comparison))}</p>\n",
+            head(title),
+            f"<p>{escape(summary(comparison))}</p>\n",
             _sides(comparison),
             _figures(comparison),
             _decisions(comparison),
@@ -125,7 +99,7 @@ def page(comparison: Comparison, vectors: Vectors, shape: tuple[int, int], *, n_
             "<p>None.</p>\n" if not comparison.flips else "",
             *(_flip(flip, vectors(flip), shape, number) for number, flip in enumerate(pictured, start=1)),
             _others(others, len(pictured)),
-            "</body>\n</html>\n",
+            END,
         ]
     )
 
@@ -141,7 +115,7 @@ def _sides(comparison: Comparison) -> str:
         ("answers by", "method"),
         ("threshold set", "threshold_set"),
     )
-    return _table(
+    return table(
         ("", "before", "after"),
         [(what, str(getattr(comparison.first, one)), str(getattr(comparison.second, one))) for what, one in rows],
     )
@@ -166,7 +140,7 @@ def _figures(comparison: Comparison) -> str:
     )
     return (
         "<h2>Figures</h2>\n"
-        + _table(("", "before", "after", "change", "rows"), rows)
+        + table(("", "before", "after", "change", "rows"), rows)
         + f'<p class="note">{escape(left_out)}</p>\n'
     )
 
@@ -174,7 +148,7 @@ def _figures(comparison: Comparison) -> str:
 def _decisions(comparison: Comparison) -> str:
     names = [one.name for one in Decision]
     rows = [(before, *(str(comparison.decisions.get(f"{before}→{after}", 0)) for after in names)) for before in names]
-    return "<h2>Decisions: rows before, columns after</h2>\n" + _table(("", *names), rows, n_texts=1)
+    return "<h2>Decisions: rows before, columns after</h2>\n" + table(("", *names), rows, n_texts=1)
 
 
 def _flip(
@@ -200,21 +174,13 @@ def _flip(
     alarm = " alarm" if flip.effect in ALARMS else ""
     effect = f" — {flip.effect}" if flip.effect else ""
     return (
-        f'<section class="flip{alarm}">\n<h3>{number}. {escape(flip.kind)}{escape(effect)}: '
+        f'<section class="card{alarm}">\n<h3>{number}. {escape(flip.kind)}{escape(effect)}: '
         f"<bdi>{escape(flip.id)}</bdi></h3>\n"
         f"<p>part <bdi>{escape(flip.part or '(not named)')}</bdi>, <bdi>{escape(truth(flip))}</bdi><br>\n"
         f"before: {_answer(flip.first)}<br>\nafter: {_answer(flip.second)}</p>\n"
         '<div class="maps">\n'
-        + "".join(_figure(name, png, captions) for name, png, captions in figures)
+        + "".join(figure(name, png, captions) for name, png, captions in figures)
         + "</div>\n</section>\n"
-    )
-
-
-def _figure(name: str, png: bytes, captions: Iterable[str]) -> str:
-    lines = "<br>".join(f"<bdi>{escape(line)}</bdi>" for line in captions)
-    return (
-        f'<figure><img src="{data_uri(png)}" alt="heat map: {escape(name)}">'
-        f"<figcaption><b>{escape(name)}</b><br>{lines}</figcaption></figure>\n"
     )
 
 
@@ -249,15 +215,4 @@ def _others(flips: Sequence[Flip], n_pictured: int) -> str:
     ]
     more = f"<p>and {len(flips) - MOST_ROWS} more</p>\n" if len(flips) > MOST_ROWS else ""
     names = ("", "verdict", "effect", "id", "part", "truth", "before", "after")
-    return "<h2>Further verdicts that flip</h2>\n" + _table(names, rows) + more
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], *, n_texts: int | None = None) -> str:
-    def cells(tag: str, values: Sequence[str]) -> str:
-        kinds = ["" if n_texts is None or place < n_texts else ' class="number"' for place in range(len(values))]
-        return "".join(
-            f"<{tag}{kind}><bdi>{escape(value)}</bdi></{tag}>" for kind, value in zip(kinds, values, strict=True)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>\n" for row in rows)
-    return f"<table>\n<tr>{cells('th', names)}</tr>\n{body}</table>\n"
+    return "<h2>Further verdicts that flip</h2>\n" + table(names, rows) + more
