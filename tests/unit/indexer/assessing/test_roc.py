@@ -27,6 +27,12 @@ def test_equal_errors_between_two_thresholds_are_interpolated() -> None:
     assert found.equal_error_rate == pytest.approx(0.25, abs=1e-12)
 
 
+def test_errors_that_meet_within_a_step_of_rejects_are_the_false_accepts() -> None:
+    # In this order of distance: three genuine, two of ten impostors, the last genuine, the other impostors.
+    order = np.array([True] * 3 + [False] * 2 + [True] + [False] * 8)
+    assert separation(np.arange(14, dtype=np.float32), order).equal_error_rate == pytest.approx(0.2, abs=1e-12)
+
+
 def test_perfect_distances_have_no_equal_error() -> None:
     found = separation(floats(1, 1, 2, 3), np.array([True, True, False, False]))
     assert (found.auc, found.equal_error_rate) == (1.0, 0.0)
@@ -88,6 +94,12 @@ def test_what_is_new_is_found_at_the_cost_of_false_alarms() -> None:
     assert found.auroc == pytest.approx((19 * 0.95 + 0.05) / 20, abs=1e-12)
     assert found.fpr95 == 0.05
     assert found.missed_at_5 == pytest.approx(0.05, abs=1e-12)
+
+
+def test_the_new_that_are_missed_are_counted_at_one_alarm_in_twenty() -> None:
+    found = detection(np.concatenate([np.arange(20.0), [18.5] * 10, [16.5] * 10]), np.arange(40) >= 20)
+    assert found.fpr95 == pytest.approx(0.15, abs=1e-12)
+    assert found.missed_at_5 == pytest.approx(0.5, abs=1e-12)
 
 
 def test_to_find_95_in_100_is_to_find_enough() -> None:
