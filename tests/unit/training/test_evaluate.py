@@ -126,6 +126,14 @@ def test_too_few_rows_to_calibrate_are_told_and_leave_the_plain_ways(embedder: E
     assert found.nearest_anchor.n_rows == 16
 
 
+def test_a_class_that_the_embedder_never_saw_is_told_from_those_it_knew(records: Records, tmp_path: Path) -> None:
+    without_dents = records.take(records.labels != 3)
+    found = evaluate_held_out(linear_discriminants(tmp_path, held_out_split(without_dents)[0]), records).open_set
+    assert found is not None
+    assert {one.label: one.embedder_knew for one in found.classes} == {0: True, 1: True, 2: True, 3: False}
+    assert [one.label for one in found.skipped] == [7]
+
+
 def test_the_same_rows_give_the_same_figures(
     embedder: Embedder, records: Records, held_out: EmbedderEvaluation
 ) -> None:
