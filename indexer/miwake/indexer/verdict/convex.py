@@ -16,8 +16,8 @@ MAX_ROUNDS = 100
 """Far more than Newton's method needs; it ends where nothing is gained any more."""
 
 MAX_HALVINGS = 40
-SLOPE_LEFT = 1e-9
-"""The largest slope that may be left where a weight could still move."""
+LEFT = 1e-11
+"""Of a loss of about 1, what a further step may promise to gain and not be taken: rounding is hardly less."""
 
 GAINED = 1e-4
 """The least share of what the slope promises that a step must gain (Armijo)."""
@@ -47,10 +47,10 @@ def minimise(evaluate: Evaluate, start: NDArray[np.float64], least: NDArray[np.f
     loss, slope, curvature = evaluate(weights)
     for _ in range(MAX_ROUNDS):
         free = np.flatnonzero((weights > least) | (slope < 0))
-        if not len(free) or np.abs(slope[free]).max() <= SLOPE_LEFT:
-            break
         step = np.zeros_like(weights)
         step[free] = np.linalg.solve(curvature[np.ix_(free, free)] + FLATTEST * np.eye(len(free)), slope[free])
+        if slope @ step <= LEFT:
+            break
         share = 1.0
         for _ in range(MAX_HALVINGS):
             tried = np.maximum(weights - share * step, least)
