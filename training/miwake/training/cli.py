@@ -1,4 +1,4 @@
-"""``miwake-train``: fit an embedder, evaluate it, list the presets."""
+"""``miwake-train``: fit an embedder, evaluate it, list the presets, audit data."""
 
 from __future__ import annotations
 
@@ -121,6 +121,36 @@ def presets() -> None:
     from miwake.training.tables import preset_table  # noqa: PLC0415
 
     Console().print(preset_table(PRESETS.values(), DEFAULT_PRESET))
+
+
+@app.command()
+@with_read_options
+def audit(
+    data: Data,
+    embedder: Annotated[Path | None, typer.Option(help="An embedder artifact whose neighbours are asked, too.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that receives audit.html and audit.csv.")] = Path("audit"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    *,
+    reading: ReadSettings,
+) -> None:
+    """List records of DATA that somebody should look at: wrong labels, repeats, outliers, leaks, empty vectors."""
+    with _errors_as_one_line():
+        from miwake.indexer.embedder import Embedder  # noqa: PLC0415
+        from miwake.indexer.threads import pin_threads  # noqa: PLC0415
+        from miwake.training.audit.auditing import audit_source  # noqa: PLC0415
+        from miwake.training.audit.showing import audit_lines, audit_table  # noqa: PLC0415
+        from miwake.training.audit.writing import write_audit  # noqa: PLC0415
+
+        pin_threads()
+        asked = None if embedder is None else Embedder.open(embedder)
+        found, records = audit_source(data, reading, asked, warn=_warn)
+        paths = write_audit(out, found, records)
+        if as_json:
+            print(json.dumps(found.to_dict(), allow_nan=False))
+            return
+        Console().print(audit_table(found))
+        for line in (*audit_lines(found), f"written to {paths[0]} and {paths[1]}"):
+            print(line)
 
 
 def _wait_without_spinning() -> None:
