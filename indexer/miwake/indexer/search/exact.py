@@ -11,8 +11,8 @@ from miwake.indexer.search.proposing import BLAS_THRESHOLD
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PIECE = 16_384
-"""Rows searched at once: 8 MB of embeddings of 128 dimensions."""
+PIECE = 65_536
+"""Rows searched at once, 33 MB of embeddings of 128 dimensions: a quarter of them would take a third longer."""
 
 
 def find_exactly(
