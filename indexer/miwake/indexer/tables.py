@@ -98,8 +98,10 @@ def _health_line(health: HealthDescription | None, at_most: float | None) -> str
     alarms = (
         "" if health.false_alarms is None else f"; {health.false_alarms:.2%} of the calibration rows are beyond one"
     )
-    factor = "" if at_most == 1 else f"{at_most:g} times "
-    bound = "switched off" if at_most is None else f"no PASS beyond {factor}its limits"
+    if at_most is None:
+        bound = "switched off"
+    else:
+        bound = "no PASS beyond its limits" if at_most == 1 else f"no PASS beyond {at_most:g} times its limits"
     return f"input health: {bound}, learnt from {health.n_rows} rows of {health.n_parts} parts{alarms}"
 
 
