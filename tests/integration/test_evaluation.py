@@ -46,7 +46,8 @@ def test_the_calibrated_ways_are_those_of_an_index_of_the_same_references(tmp_pa
     build(tmp_path / "store", "line1", references, tmp_path / "embedder")
     verdicts = open_index(tmp_path / "store" / "line1").classify(queries.vectors, n_neighbours=1)
     found = evaluate_held_out(embedder, records)
-    ways: list[Evaluation | None] = [found.nearest_anchor, found.vote, found.soart3_vote]
+    kinds = {"class-mean": found.nearest_anchor, "mean-embedding": found.nearest_mean_embedding}
+    ways: list[Evaluation | None] = [kinds[found.calibrations[0].anchors], found.vote, found.soart3_vote]
     for method, way in zip(LabelMethod, ways, strict=True):
         own = verdicts.probabilities if method == verdicts.method else None
         expected = evaluate(

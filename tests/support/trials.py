@@ -71,16 +71,17 @@ def random_trial(
     queries = sample(rng.choice(CLASSES, n_queries).astype(np.int32), rng, is_unit=is_unit)
     references = sample(rng.choice(CLASSES, n_references).astype(np.int32), rng, is_unit=is_unit)
     rows = [references.labels == label for label in CLASSES]
-    anchors = Anchors(
-        np.array(CLASSES, dtype=np.int32),
-        np.stack([references.vectors[one].mean(axis=0) for one in rows]),
-        np.stack([references.embeddings[one].mean(axis=0) for one in rows]),
-    )
+    means = np.stack([references.vectors[one].mean(axis=0) for one in rows])
+    embedded = np.stack([references.embeddings[one].mean(axis=0) for one in rows])
+    labels = np.array(CLASSES, dtype=np.int32)
     halves = np.arange(0, n_queries, 2), np.arange(1, n_queries, 2)
     return Trial(
         queries,
         references,
-        anchors,
+        {
+            "class-mean": Anchors(labels, means, embedded + np.float32(0.1)),
+            "mean-embedding": Anchors(labels, means, embedded, kind="mean-embedding"),
+        },
         rng.integers(-1, 10, n_queries),
         rng.integers(-1, 10, n_references),
         ()

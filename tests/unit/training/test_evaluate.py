@@ -110,6 +110,21 @@ def test_without_pass_labels_there_are_no_escapes_anywhere(embedder: Embedder, r
     assert all(one["is_reject"] for one in stored["open_set"]["classes"])
 
 
+def test_both_kinds_of_anchors_answer(embedder: Embedder, records: Records, held_out: EmbedderEvaluation) -> None:
+    references, queries = held_out_split(records)
+    embedded, known = embedder.embed(queries.vectors), embedder.embed(references.vectors)
+    labels = np.unique(references.labels)
+    members = [references.labels == label for label in labels]
+    class_means = embedder.embed(np.stack([references.vectors[one].mean(axis=0) for one in members]))
+    means = np.stack([known[one].mean(axis=0) for one in members])
+    right = [
+        int((labels[np.linalg.norm(embedded[:, None] - one, axis=2).argmin(axis=1)] == queries.labels).sum())
+        for one in (class_means, means)
+    ]
+    found = (held_out.nearest_anchor, held_out.nearest_mean_embedding)
+    assert [way.accuracy.n_counted for way in found] == right
+
+
 def test_groups_are_told_apart(embedder: Embedder, records: Records, held_out: EmbedderEvaluation) -> None:
     lots = tuple("even" if int(part.split()[1]) % 2 == 0 else "" for part in records.parts)
     found = evaluate_held_out(embedder, replace(records, groups=lots))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchor_fitting import Members, fit_anchors
+from miwake.indexer.anchor_fitting import Members, fit_kinds
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.assessing.answering import Answer, answer, calibrate_references
 from miwake.indexer.assessing.assess import Answers, assess
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.anchors import AnchorKind
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.records import Records
     from miwake.indexer.verdict.calibration import Calibration
@@ -36,8 +37,8 @@ class CalibrationUsed:
     Attributes
     ----------
     n_rows, n_parts : int
-    method : text
-        The way to a label that an index of these references would answer by.
+    method, anchors : text
+        The way to a label that an index of these references would answer by, and its kind of anchors.
     space : text
         Where SOART3 compares: ``embedding`` or ``raw``.
     p_eta, p_gamma : int
@@ -47,6 +48,7 @@ class CalibrationUsed:
     n_rows: int
     n_parts: int
     method: str
+    anchors: str
     space: str
     p_eta: int
     p_gamma: int
@@ -129,7 +131,7 @@ def _evaluate(embedder: Embedder, queries: Records, references: Records) -> Embe
         source=queries.source,
         embedder_id=embedder.card.embedder_id,
         n_references=len(references),
-        calibrations=tuple(_used(fit.calibration) for fit in trial.fits),
+        calibrations=tuple(_used(fit) for fit in trial.fits),
         not_calibrated=why_not,
     )
 
@@ -144,7 +146,8 @@ def _trial(
     asked = _sample(embedder, queries)
     known = asked if queries is references else _sample(embedder, references)
     members = Members(known.vectors, known.embeddings, known.labels)
-    anchors, _ = fit_anchors(members, embedder, held_out=np.zeros(len(references), dtype=np.bool_))
+    fitted = fit_kinds(members, embedder, held_out=np.zeros(len(references), dtype=np.bool_))
+    anchors = {kind: of_all for kind, (of_all, _) in fitted.items()}
     query_codes, reference_codes = part_codes(query_parts, reference_parts)
     return Trial(asked, known, anchors, query_codes, reference_codes)
 
@@ -167,13 +170,15 @@ def _calibrated(trial: Trial, embedder: Embedder, references: Records) -> tuple[
     else:
         sides = [(everyone, np.arange(len(references)))]
     try:
-        fits = [Fit(queries, _calibration(trial.references, rows, embedder, references)) for queries, rows in sides]
+        fits = [Fit(queries, *_calibration(trial.references, rows, embedder, references)) for queries, rows in sides]
     except CalibrationError as error:
         return trial, str(error)
     return replace(trial, fits=tuple(fits)), ""
 
 
-def _calibration(known: Sample, rows: NDArray[np.intp], embedder: Embedder, references: Records) -> Calibration:
+def _calibration(
+    known: Sample, rows: NDArray[np.intp], embedder: Embedder, references: Records
+) -> tuple[Calibration, AnchorKind]:
     taken = references.take(rows)
     sample = replace(known, embeddings=known.embeddings[rows], vectors=taken.vectors, labels=taken.labels)
     return calibrate_references(sample, taken.row_hashes(), taken.parts, embedder, references.pass_labels)
@@ -192,23 +197,31 @@ def _answers(
         n_voting=N_VOTING,
     )
     majority = Answer(voted, shares)
+    nearest, nearest_mean = (
+        anchor_labels(queries, anchors.embeddings, anchors.labels)
+        for anchors in (trial.anchors["class-mean"], trial.anchors["mean-embedding"])
+    )
     if not trial.fits:
-        nearest = anchor_labels(queries, trial.anchors.embeddings, trial.anchors.labels)
-        return Answers(nearest_anchor=Answer(nearest), nearest_references=majority)
+        return Answers(
+            nearest_anchor=Answer(nearest), nearest_mean_embedding=Answer(nearest_mean), nearest_references=majority
+        )
     found = answer(trial, pass_labels)
     return Answers(
-        nearest_anchor=found[LabelMethod.NEAREST_ANCHOR],
+        nearest_anchor=found.of(nearest),
+        nearest_mean_embedding=found.of(nearest_mean),
         nearest_references=majority,
-        vote=found[LabelMethod.VOTE],
-        soart3_vote=found[LabelMethod.SOART3_VOTE],
+        vote=found.by(LabelMethod.VOTE),
+        soart3_vote=found.by(LabelMethod.SOART3_VOTE),
     )
 
 
-def _used(calibration: Calibration) -> CalibrationUsed:
+def _used(fit: Fit) -> CalibrationUsed:
+    calibration = fit.calibration
     return CalibrationUsed(
         n_rows=calibration.evidence.n_rows,
         n_parts=calibration.evidence.n_parts,
         method=calibration.method,
+        anchors=fit.anchors,
         space=calibration.rerank.space,
         p_eta=calibration.rerank.p_eta,
         p_gamma=calibration.rerank.p_gamma,

@@ -64,10 +64,11 @@ def _calibration(evaluation: EmbedderEvaluation) -> str:
         return f"not calibrated: {evaluation.not_calibrated}"
     used = evaluation.calibrations[0]
     n_rows = sum(one.n_rows for one in evaluation.calibrations)
-    methods = " and ".join(dict.fromkeys(one.method for one in evaluation.calibrations))
+    methods = " and ".join(dict.fromkeys(_words(one.method) for one in evaluation.calibrations))
     return (
-        f"calibrated on {n_rows:,} references that the embedder was not fitted on; an index would answer by {methods}; "
-        f"SOART3 in {used.space} space, p {used.p_eta} and {used.p_gamma}; 95 % intervals over parts"
+        f"calibrated on {n_rows:,} references that the embedder was not fitted on; an index would answer by {methods} "
+        f"and take {used.anchors} anchors; SOART3 in {used.space} space, p {used.p_eta} and {used.p_gamma}; "
+        "95 % intervals over parts"
     )
 
 
@@ -130,9 +131,12 @@ def _groups(evaluation: EmbedderEvaluation) -> Table:
 
 def _answering(evaluation: EmbedderEvaluation) -> tuple[str, str]:
     """Return the way whose figures are told class by class: what an index would answer by, else the majority."""
-    names = {"nearest_anchor": "nearest anchor", "vote": "vote", "soart3_vote": "SOART3 vote"}
-    way = names[evaluation.calibrations[0].method] if evaluation.calibrations else "15 nearest"
-    return way, "the 15 nearest references" if way == "15 nearest" else f"the {way}"
+    if not evaluation.calibrations:
+        return "15 nearest", "the 15 nearest references"
+    used = evaluation.calibrations[0]
+    anchor = "nearest anchor" if used.anchors == "class-mean" else "nearest mean embedding"
+    way = {"nearest_anchor": anchor, "vote": "vote", "soart3_vote": "SOART3 vote"}[used.method]
+    return way, f"the {way}"
 
 
 def _by(way: str, figures: Figures) -> Evaluation:
@@ -153,7 +157,7 @@ def _verification(evaluation: Figures) -> Table:
         for name, one in found.items():
             pairs = f"{one.n_genuine:,}, {one.n_impostor:,}"
             rates = _rates(one.true_accepts)
-            table.add_row(gallery, name, pairs, _number(one.auc), _number(one.equal_error_rate), *rates)
+            table.add_row(_words(gallery), name, pairs, _number(one.auc), _number(one.equal_error_rate), *rates)
     return table
 
 
@@ -161,7 +165,7 @@ def _identification(evaluation: Figures) -> Table:
     table = Table("among", "distance", "nearest", "5 nearest", *_rate_headings("named"), title="1:N, which class?")
     for gallery, found in evaluation.identification.items():
         for name, one in found.items():
-            table.add_row(gallery, name, _interval(one.rank_1), _interval(one.rank_5), *_rates(one.detected))
+            table.add_row(_words(gallery), name, _interval(one.rank_1), _interval(one.rank_5), *_rates(one.detected))
     return table
 
 
@@ -190,6 +194,10 @@ def _open_set(found: OpenSet) -> Table:
     means = (found.auroc, found.fpr95, found.missed_at_5)
     table.add_row(f"mean of {found.n_classes}", "", "", *(_number(value) for value in means))
     return table
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _rates(rates: Iterable[AtRate]) -> list[str]:

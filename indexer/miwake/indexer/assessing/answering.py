@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miwake.indexer.anchor_fitting import Members, fit_anchors
+from miwake.indexer.anchor_choice import choose_anchors
+from miwake.indexer.anchor_fitting import Members
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.search.candidates import Candidates, nearest
 from miwake.indexer.verdict.calibrate import calibrate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.anchors import AnchorKind
     from miwake.indexer.assessing.trial import Fit, Trial
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.verdict.calibration import Calibration
@@ -47,8 +49,13 @@ def calibrate_references(
     parts: Sequence[str],
     embedder: Embedder,
     pass_labels: Sequence[int],
-) -> Calibration:
+) -> tuple[Calibration, AnchorKind]:
     """Return the calibration of an index of these N references, from those that the embedder was not fitted on.
+
+    Returns
+    -------
+    Calibration, text
+        And the kind of anchors that measures best.
 
     Raises
     ------
@@ -57,23 +64,47 @@ def calibrate_references(
     """
     calibrates = calibration_rows(row_hashes, parts, sample.labels, embedder.card.fit_row_hashes)
     members = Members(sample.vectors, sample.embeddings, sample.labels)
-    _, anchors = fit_anchors(members, embedder, held_out=calibrates)
-    return calibrate(sample, calibrates, parts, anchors.distances, pass_labels).calibration
+    chosen = choose_anchors(members, embedder, held_out=calibrates)
+    calibrated = calibrate(sample, calibrates, parts, chosen.without_calibration.distances, pass_labels)
+    return calibrated.calibration, chosen.anchors.kind
 
 
-def answer(trial: Trial, pass_labels: Sequence[int]) -> dict[LabelMethod, Answer]:
-    """Return what each method says of every query, with the calibrated probability of its label; needs ``fits``."""
+@dataclass(frozen=True, slots=True)
+class IndexAnswers:
+    """What an index says of Q queries.
+
+    Attributes
+    ----------
+    labels : by method, (Q,) int32
+    probabilities : (Q, C) float64
+        Calibrated; of the classes of the references.
+    classes : (C,) int32
+    """
+
+    labels: dict[LabelMethod, NDArray[np.int32]]
+    probabilities: NDArray[np.float64]
+    classes: NDArray[np.int32]
+
+    def by(self, method: LabelMethod) -> Answer:
+        """Return what a method says, with the probabilities of its labels."""
+        return self.of(self.labels[method])
+
+    def of(self, labels: NDArray[np.int32]) -> Answer:
+        """Return labels (Q,) that another way has found, with their probabilities."""
+        columns = np.searchsorted(self.classes, labels)
+        return Answer(labels, self.probabilities[np.arange(len(labels)), columns])
+
+
+def answer(trial: Trial, pass_labels: Sequence[int]) -> IndexAnswers:
+    """Return what an index of the references says of every query; needs ``fits``."""
     classes = Classes.of(trial.references.labels, pass_labels)
     n_queries = len(trial.queries.labels)
-    labels = np.empty((len(LabelMethod), n_queries), dtype=np.int32)
-    probabilities = np.empty((len(LabelMethod), n_queries))
+    columns = np.empty((n_queries, len(LabelMethod)), dtype=np.intp)
+    probabilities = np.empty((n_queries, len(classes.labels)))
     for fit in trial.fits:
-        columns, found = _weighed(trial, fit, classes)
-        for method in LabelMethod:
-            answered = columns[:, method - 1]
-            labels[method - 1, fit.queries] = classes.labels[answered]
-            probabilities[method - 1, fit.queries] = found[np.arange(len(answered)), answered]
-    return {method: Answer(labels[method - 1], probabilities[method - 1]) for method in LabelMethod}
+        columns[fit.queries], probabilities[fit.queries] = _weighed(trial, fit, classes)
+    labels = {method: classes.labels[columns[:, method - 1]] for method in LabelMethod}
+    return IndexAnswers(labels, probabilities, classes.labels)
 
 
 def _weighed(trial: Trial, fit: Fit, classes: Classes) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -86,7 +117,7 @@ def _weighed(trial: Trial, fit: Fit, classes: Classes) -> tuple[NDArray[np.intp]
     measures = trial.measures(fit.queries, positions, calibration.rerank)
     weighed = weigh(
         nearest(Candidates(positions, distances, *measures), n_candidates),
-        trial.anchors.distances(trial.queries.embeddings[fit.queries]),
+        trial.anchors[fit.anchors].distances(trial.queries.embeddings[fit.queries]),
         classes.columns(trial.references.labels),
         classes,
         calibration.mix,

@@ -30,6 +30,7 @@ class Answers:
     """What each way to a label says of Q queries; see ``Figures``."""
 
     nearest_anchor: Answer
+    nearest_mean_embedding: Answer
     nearest_references: Answer
     vote: Answer | None = None
     soart3_vote: Answer | None = None
@@ -66,8 +67,16 @@ def assess(
         parts=np.array(parts, dtype=object),
         pass_labels=tuple(pass_labels),
         known_to_embedder=frozenset(known_to_embedder),
-        pairs={"references": reference_pairs(trial, seed=seed), "anchors": anchor_pairs(trial)},
-        searches={"references": search_references(trial, nearest), "anchors": search_anchors(trial)},
+        pairs={
+            "references": reference_pairs(trial, seed=seed),
+            "anchors": anchor_pairs(trial, "class-mean"),
+            "mean_embeddings": anchor_pairs(trial, "mean-embedding"),
+        },
+        searches={
+            "references": search_references(trial, nearest),
+            "anchors": search_anchors(trial, "class-mean"),
+            "mean_embeddings": search_anchors(trial, "mean-embedding"),
+        },
         nearest=trial.to_references(euclidean.reshape(len(euclidean), -1), "euclidean").reshape(euclidean.shape),
     )
     everything = measured.figures(np.ones(len(parts), dtype=np.bool_), with_curves=True)
@@ -82,7 +91,7 @@ def _nearest_of_each_class(trial: Trial) -> dict[Distance, NDArray[np.int64]]:
     """Return the positions (Q, C, 20) of each class's nearest references; SOART3 compares the Euclidean ones."""
 
     def found(by: Distance) -> NDArray[np.int64]:
-        of_class = [np.flatnonzero(trial.references.labels == label) for label in trial.anchors.labels]
+        of_class = [np.flatnonzero(trial.references.labels == label) for label in trial.classes]
         return np.stack([trial.nearest(rows, N_RANKS, by=by) for rows in of_class], axis=1)
 
     euclidean = found("euclidean")
@@ -111,6 +120,7 @@ class _Measured:
             n_queries=int(queries.sum()),
             n_query_parts=len(set(own_parts)),
             nearest_anchor=self._evaluated(self.answers.nearest_anchor, queries),
+            nearest_mean_embedding=self._evaluated(self.answers.nearest_mean_embedding, queries),
             nearest_references=self._evaluated(self.answers.nearest_references, queries),
             vote=None if self.answers.vote is None else self._evaluated(self.answers.vote, queries),
             soart3_vote=None
@@ -126,7 +136,7 @@ class _Measured:
             open_set=open_set(
                 self.nearest[queries],
                 self.trial.queries.labels[queries],
-                self.trial.anchors.labels,
+                self.trial.classes,
                 pass_labels=self.pass_labels,
                 known_to_embedder=self.known_to_embedder,
             )

@@ -21,14 +21,14 @@ class Figures:
     Attributes
     ----------
     n_queries, n_query_parts : int
-    nearest_anchor : Evaluation
-        The label of the nearest class-mean anchor.
+    nearest_anchor, nearest_mean_embedding : Evaluation
+        The label of the nearest embedded class mean, the classic way, and of the nearest mean of a class's embeddings.
     nearest_references : Evaluation
         The majority of the 15 nearest references; its probability is the share of the votes, not calibrated.
     vote, soart3_vote : Evaluation or None
-        The two class-balanced votes of an index; None where nothing could be calibrated. Their probabilities, and those
-        of the nearest anchor, are calibrated.
-    verification : by gallery (``references``, ``anchors``) and distance
+        The two class-balanced votes of an index; None where nothing could be calibrated. Their probabilities, and then
+        those of both kinds of anchors, are what that index would say of the labels.
+    verification : by gallery (``references``, ``anchors``, ``mean_embeddings``) and distance
         1:1.
     identification : by gallery and distance
         1:N.
@@ -39,6 +39,7 @@ class Figures:
     n_queries: int
     n_query_parts: int
     nearest_anchor: Evaluation
+    nearest_mean_embedding: Evaluation
     nearest_references: Evaluation
     vote: Evaluation | None
     soart3_vote: Evaluation | None
@@ -54,6 +55,7 @@ class Figures:
         """Return the ways to a label by name."""
         return {
             "nearest anchor": self.nearest_anchor,
+            "nearest mean embedding": self.nearest_mean_embedding,
             "15 nearest": self.nearest_references,
             "vote": self.vote,
             "SOART3 vote": self.soart3_vote,

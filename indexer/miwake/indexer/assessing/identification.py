@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.anchors import AnchorKind
     from miwake.indexer.assessing.trial import Distance, Trial
     from miwake.indexer.evaluation import Rate
 
@@ -118,16 +119,16 @@ def search_references(
     for name, positions in nearest.items():
         flat = positions.reshape(len(positions), -1)
         distances = trial.to_references(flat, name).reshape(positions.shape)
-        found[name] = search(distances, trial.queries.labels, trial.anchors.labels, n_ranks)
+        found[name] = search(distances, trial.queries.labels, trial.classes, n_ranks)
     return found
 
 
-def search_anchors(trial: Trial) -> dict[Distance, Search]:
-    """Return what the queries find among the anchors, by each distance."""
-    labels = trial.anchors.labels
+def search_anchors(trial: Trial, kind: AnchorKind = "class-mean") -> dict[Distance, Search]:
+    """Return what the queries find among the anchors of a kind, by each distance."""
+    labels = trial.classes
     n_ranks = min(N_RANKS, len(labels))
     return {
-        name: search(trial.to_anchors(name)[:, :, None], trial.queries.labels, labels, n_ranks)
+        name: search(trial.to_anchors(name, kind)[:, :, None], trial.queries.labels, labels, n_ranks)
         for name in trial.distances
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from miwake.indexer.search.exact import find_exactly
+from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.soart3.kernel import measures_by_id
 from miwake.indexer.verdict.calibration import Calibration
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.anchors import Anchors
+    from miwake.indexer.anchors import AnchorKind, Anchors
     from miwake.indexer.verdict.calibration import RerankSettings
     from miwake.indexer.verdict.measuring import Sample
 
@@ -31,10 +32,11 @@ NO_PART = -1
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A calibration, and the queries (n,) that it may be used for: it has seen none of their parts."""
+    """A calibration, its kind of anchors, and the queries (n,) it is for: it has seen none of their parts."""
 
     queries: NDArray[np.intp]
     calibration: Calibration
+    anchors: AnchorKind = "class-mean"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Trial:
     Attributes
     ----------
     queries, references : Sample
-    anchors : Anchors
+    anchors : by kind, Anchors
         One for each class of the references.
     query_parts, reference_parts : (Q,) and (R,) integers
         A reference of the query's own part is never compared with it; ``NO_PART`` is of no part.
@@ -54,7 +56,7 @@ class Trial:
 
     queries: Sample
     references: Sample
-    anchors: Anchors
+    anchors: dict[AnchorKind, Anchors]
     query_parts: NDArray[np.int64]
     reference_parts: NDArray[np.int64]
     fits: tuple[Fit, ...] = ()
@@ -63,6 +65,11 @@ class Trial:
     def distances(self) -> tuple[Distance, ...]:
         """The distances there are."""
         return ("cosine", "euclidean", "soart3") if self.fits else ("cosine", "euclidean")
+
+    @property
+    def classes(self) -> NDArray[np.int32]:
+        """The labels of the references, each once, (C,) ascending."""
+        return self.anchors["class-mean"].labels
 
     @cached_property
     def is_unit(self) -> bool:
@@ -100,9 +107,10 @@ class Trial:
             found[fit.queries] = mix.distances(mix.scores(*measures))
         return np.where(positions < 0, np.float32(np.inf), found)
 
-    def to_anchors(self, by: Distance) -> NDArray[np.float32]:
-        """Return the distances (Q, C) of the queries to every anchor."""
-        n_queries, embedded = len(self.queries.labels), self.anchors.embeddings
+    def to_anchors(self, by: Distance, kind: AnchorKind = "class-mean") -> NDArray[np.float32]:
+        """Return the distances (Q, C) of the queries to every anchor of a kind."""
+        anchors = self.anchors[kind]
+        n_queries, embedded = len(self.queries.labels), anchors.embeddings
         positions = np.tile(np.arange(len(embedded), dtype=np.int64), (n_queries, 1))
         if by != "soart3":
             return _plain_distances(self.queries.embeddings, embedded, positions, by)
@@ -112,8 +120,7 @@ class Trial:
             if rerank.space == "embedding":
                 sides = self.queries.embeddings[fit.queries], embedded
             else:
-                low, high = self.references.value_range
-                maps = ((self.anchors.vectors - np.float32(low)) / np.float32(high - low)).astype(np.float32)
+                maps = to_unit_scale(anchors.vectors, self.references.value_range)
                 sides = self.queries.raw(fit.queries), maps
             measured = measures_by_id(*sides, positions[fit.queries], p_eta=rerank.p_eta, p_gamma=rerank.p_gamma)
             found[fit.queries] = mix.distances(mix.scores(measured.beta, measured.eta, measured.gamma))

@@ -12,6 +12,7 @@ from miwake.indexer.assessing.roc import separation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from miwake.indexer.anchors import AnchorKind
     from miwake.indexer.assessing.roc import Separation
     from miwake.indexer.assessing.trial import Distance, Trial
 
@@ -65,10 +66,10 @@ def reference_pairs(trial: Trial, *, n_pairs: int = N_PAIRS, seed: int = 0) -> P
     return Pairs(is_genuine, positions >= 0, distances)
 
 
-def anchor_pairs(trial: Trial) -> Pairs:
-    """Return pairs of every query with every anchor."""
-    is_genuine = trial.queries.labels[:, None] == trial.anchors.labels
-    distances = {name: trial.to_anchors(name) for name in trial.distances}
+def anchor_pairs(trial: Trial, kind: AnchorKind = "class-mean") -> Pairs:
+    """Return pairs of every query with every anchor of a kind."""
+    is_genuine = trial.queries.labels[:, None] == trial.classes
+    distances = {name: trial.to_anchors(name, kind) for name in trial.distances}
     return Pairs(is_genuine, np.ones_like(is_genuine), distances)
 
 

@@ -75,10 +75,11 @@ def test_match_distances_are_those_of_each_querys_own_fit(space: Space) -> None:
 def test_match_distances_to_anchors_are_in_the_same_space(space: Space) -> None:
     trial = random_trial(space=space)
     queries = trial.queries.embeddings if space == "embedding" else trial.queries.vectors / 10
-    anchors = trial.anchors.embeddings if space == "embedding" else trial.anchors.vectors / 10
+    of_kind = trial.anchors["mean-embedding"]
+    anchors = of_kind.embeddings if space == "embedding" else of_kind.vectors / 10
     expected = plain.measures(queries[:1], anchors[None], p_eta=2, p_gamma=6)
     scores = MIX.scores(expected.beta, expected.eta, expected.gamma)
-    assert trial.to_anchors("soart3")[0] == pytest.approx(MIX.distances(scores)[0], abs=1e-5)
+    assert trial.to_anchors("soart3", "mean-embedding")[0] == pytest.approx(MIX.distances(scores)[0], abs=1e-5)
 
 
 def test_without_a_fit_there_is_no_match_distance() -> None:
