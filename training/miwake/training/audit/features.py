@@ -113,7 +113,7 @@ def standardise(vectors: NDArray[np.float32], heat_map_shape: tuple[int, int], w
 
 
 def _patches(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    windows = np.lib.stride_tricks.sliding_window_view(maps, (side, side), axis=(1, 2))  # type: ignore[call-overload]
+    windows = np.lib.stride_tricks.sliding_window_view(maps, (side, side), axis=(1, 2))
     found: NDArray[np.float32] = windows[:, ::STRIDE, ::STRIDE]
     return found
 

@@ -104,9 +104,10 @@ def _equal(records: Records, row: int, rows: Sequence[int]) -> Suspect | None:
     if across:
         what = f"the same vector is in training as {records.ids[across[0]]}"
         return _suspect(records, row, Kind.TWIN, what, other=across[0])
-    if row == rows[0]:
+    first = next(other for other in rows if records.splits[other] == records.splits[row])
+    if row == first:
         return None
-    return _suspect(records, row, Kind.DUPLICATE, f"the same vector is there as {records.ids[rows[0]]}", other=rows[0])
+    return _suspect(records, row, Kind.DUPLICATE, f"the same vector is there as {records.ids[first]}", other=first)
 
 
 def _near(records: Records, first: int, second: int, difference: float) -> Suspect | None:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from miwake.training.audit.axes import principal_axes
 from miwake.training.audit.features import learn_dictionary
 from miwake.training.audit.folds import N_FOLDS
 
@@ -61,7 +62,7 @@ def describe(records: Records, width: float, *, seed: int = 0) -> Descriptions:
     some = np.concatenate(list(dictionary.describe(records.vectors[landmarks])))
     mean, deviation = some.mean(axis=0), some.std(axis=0) + np.float32(1e-6)
     some = (some - mean) / deviation
-    axes = np.linalg.svd(some, full_matrices=False)[2][:N_COMPACT].T.copy()
+    axes = principal_axes(some, N_COMPACT)
     squares = np.einsum("lf,lf->l", some, some)
     typical = _typical_distance(some, squares)
     kernel = np.empty((len(records), len(landmarks)), dtype=np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 
 from miwake.indexer.records import vector_hash
 from miwake.indexer.search.proposing import BLAS_THRESHOLD
+from miwake.training.audit.axes import principal_axes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def near_pairs(records: Records) -> tuple[NDArray[np.intp], NDArray[np.float64]]
 
     faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
     maps = normalised(records.vectors)
-    points = np.ascontiguousarray(maps @ _axes(maps))
+    points = np.ascontiguousarray(maps @ principal_axes(maps[:: max(len(maps) // N_SAMPLED, 1)], N_COMPONENTS))
     _, found = faiss.knn(points, points, min(N_CANDIDATES + 1, len(points)))
     rows = np.repeat(np.arange(len(points)), found.shape[1])
     pairs = np.unique(np.sort(np.column_stack([rows, found.ravel()]), axis=1), axis=0)
@@ -66,11 +67,4 @@ def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = vectors - vectors.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     found: NDArray[np.float32] = (centred / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return found
-
-
-def _axes(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    some = maps[:: max(len(maps) // N_SAMPLED, 1)]
-    _, axes = np.linalg.eigh((some.T @ some).astype(np.float64))
-    found: NDArray[np.float32] = axes[:, -N_COMPONENTS:].astype(np.float32)
     return found

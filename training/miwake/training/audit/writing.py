@@ -102,7 +102,8 @@ def accuracy_rows(audit: Audit) -> list[tuple[str, str, str]]:
     first, second = audit.as_given, audit.without_suspects
 
     def pair(name: str, attribute: str) -> tuple[str, str, str]:
-        return name, *("–" if one is None else rate_text(getattr(one, attribute)) for one in (first, second))
+        without = "–" if second is None else rate_text(getattr(second, attribute))
+        return name, rate_text(getattr(first, attribute)), without
 
     return [
         pair("accuracy", "accuracy"),
