@@ -11,7 +11,8 @@ import numpy as np
 from faults.scenarios import draw_changes
 from faults.steps import LINE
 from faults.world import World, look_at
-from miwake.indexer.build import BuildSettings, rebuild
+from miwake.indexer.build import rebuild
+from miwake.indexer.build_settings import BuildSettings
 from miwake.indexer.opening import roll_back
 from miwake.indexer.storage.station import StationFolder
 

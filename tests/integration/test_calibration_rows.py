@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from miwake.indexer.verdict.calibrate import MAX_ANSWERED, MAX_QUERIES, calibrate
+from miwake.indexer.verdict.calibrate import calibrate
+from miwake.indexer.verdict.choosing_rows import MAX_ANSWERED, MAX_QUERIES
 from miwake.indexer.verdict.measuring import Sample
 from miwake.indexer.verdict.scores import CalibrationScores
 
@@ -32,7 +33,7 @@ def scores(rows: tuple[np.ndarray, tuple[str, ...]]) -> CalibrationScores:
     def distances(queries: np.ndarray) -> np.ndarray:
         return np.asarray(np.linalg.norm(queries[:, None] - means, axis=2), dtype=np.float32)
 
-    return calibrate(sample, calibrates, parts, distances, (0,), n_candidates=20).scores
+    return calibrate(sample, calibrates, parts, distances, (0,), n_candidates=20).answer()
 
 
 def test_more_rows_are_answered_than_fits_work_on(scores: CalibrationScores) -> None:

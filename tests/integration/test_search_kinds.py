@@ -12,7 +12,8 @@ import faiss
 import numpy as np
 import pytest
 
-from miwake.indexer.build import BuildSettings, build, rebuild
+from miwake.indexer.build import build, rebuild
+from miwake.indexer.build_settings import BuildSettings
 from miwake.indexer.errors import ArtifactCorruptError, IndexBuildError
 from miwake.indexer.opening import load, open_index
 from miwake.indexer.records import Records

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from miwake.indexer.build import BuildSettings, build, rebuild
+from miwake.indexer.build import build, rebuild
+from miwake.indexer.build_settings import BuildSettings
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.opening import open_index
 from miwake.indexer.reuse import KnownEmbeddings

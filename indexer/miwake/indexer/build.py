@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchors import KINDS, AnchorChoice
+from miwake.indexer.build_settings import BuildSettings, kept_settings
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactError, EmbedderError, StationNotFoundError, StoreError
 from miwake.indexer.filling import Advance, Filled, Report, Source, Steps, fill
 from miwake.indexer.opening import open_index
 from miwake.indexer.reuse import KnownEmbeddings
 from miwake.indexer.scale import FLATNESS
-from miwake.indexer.search.card import MIN_RECALL, KindOrAuto
 from miwake.indexer.storage.generation import Contents, build_generation, current_manifest, open_generation, publish
 from miwake.indexer.storage.installed_embedder import install_embedder
 from miwake.indexer.storage.retention import KEEP, prune
@@ -32,50 +31,6 @@ if TYPE_CHECKING:
     from miwake.indexer.records import Records
     from miwake.indexer.verdict.calibration import Calibration
     from miwake.indexer.verdict.thresholds import Chosen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildSettings:
-    """What a build may be told.
-
-    Attributes
-    ----------
-    n_candidates : int
-        M, how many references FAISS proposes for re-ranking.
-    n_voting : int
-        How many references vote on a label.
-    anchors : text
-        Whether an anchor is the embedded mean of its members' vectors (class-mean) or the mean of their embeddings
-        (mean-embedding); auto takes what measures better on calibration rows.
-    anchors_per_class : int
-        At most; several divide a class by k-means over its embeddings.
-    index_kind : text
-        Of the index: ``flat``, ``ivf-flat``, ``hnsw``, ``ivf-pq``, or ``auto`` by the number of references.
-    min_recall : float
-        The least agreement with exact search that may be published.
-    seed : int
-        Of the rows and pairs that calibration draws, and of k-means.
-    stage : bool
-        Whether the generation is built and checked without being made current; ``switching.switch_to`` does so later.
-    """
-
-    n_candidates: int = 100
-    n_voting: int = 15
-    anchors: AnchorChoice = "auto"
-    anchors_per_class: int = 1
-    index_kind: KindOrAuto = "auto"
-    min_recall: float = MIN_RECALL
-    seed: int = 0
-    stage: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.n_voting <= self.n_candidates:
-            message = f"{self.n_voting} voting references of {self.n_candidates} candidates: expected 1 … candidates"
-            raise ValueError(message)
-        if self.anchors not in ("auto", *KINDS) or self.anchors_per_class < 1:
-            kinds = ", ".join(("auto", *KINDS))
-            message = f"{self.anchors_per_class} anchors of kind {self.anchors!r}: expected at least 1 of {kinds}"
-            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +106,7 @@ def build(
             folder,
             records=records,
             embedder_folder=embedder_folder,
-            settings=settings,
+            settings=settings or BuildSettings(),
             request=request,
             report=report,
             advance=advance,
@@ -197,6 +152,8 @@ def rebuild(
         To add first, as one revision.
     embedder_folder : Path, optional
         A new embedder; else the one of the current generation.
+    settings : BuildSettings, optional
+        By default those of the current generation; see ``build_settings.kept_settings``.
     request : ThresholdRequest, optional
         What is asked of the thresholds, over what the served set was asked.
     keep : int
@@ -214,9 +171,9 @@ def rebuild(
         If what ``request`` promises cannot be shown; then nothing is published. What was promised before and cannot be
         shown any more is told in the thresholds of what is returned.
     """
-    settings, request = settings or BuildSettings(), request or ThresholdRequest()
-    steps = Steps(report)
+    request, steps = request or ThresholdRequest(), Steps(report)
     with folder.lock(), ReferenceStore.open(folder.path) as references:
+        settings = settings or kept_settings(folder)
         n_added = 0
         if records is not None:
             with steps.timed("add", f"adding {len(records)} records"):

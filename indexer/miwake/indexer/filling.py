@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.build import BuildSettings
+    from miwake.indexer.build_settings import BuildSettings
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.reuse import KnownEmbeddings
     from miwake.indexer.search.proposing import ReferenceIndex
@@ -164,7 +164,6 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
         n_candidates=settings.n_candidates,
         seed=settings.seed,
     )
-    hashes = dict(streamed.hashes)
     with ThreadPoolExecutor(1, thread_name_prefix="index") as pool:
         built = pool.submit(build_search, folder, EMBEDDINGS_FILE, searching, report=steps.report)
         with steps.timed("calibrate", "calibrating, and building the index beside it"):
@@ -172,20 +171,34 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
                 folder, references, embeddings, source, settings, lambda: load_index(folder, built.result(), embeddings)
             )
             (folder / CALIBRATION_FILE).write_bytes(to_json(calibrated.calibration))
-            (folder / SCORES_FILE).write_bytes(calibrated.scores.to_npz())
-            if calibrated.calibration.rerank.space == "raw":
-                hashes[RAW_FILE] = _write_raw(folder, references.vectors, card.value_range)
-        with steps.timed("index", "finishing the index"):
             built.result()
-            index = load(folder, source.embedder, source.schema, station="", generation="", revision=source.revision)
-            (folder / CANARIES_FILE).write_bytes(make_canaries(index, references.vectors, references.labels).to_npz())
-        with steps.timed("recall", "comparing the candidates with all references"):
-            recall = measure_recall(index.contents, seed=settings.seed)
-            if recall is not None:
-                (folder / RECALL_FILE).write_bytes(to_json(recall))
+            finished = pool.submit(_finish, folder, references, source, calibrated.calibration, settings.seed, steps)
+            scores = calibrated.answer()
+            (folder / SCORES_FILE).write_bytes(scores.to_npz())
+            hashes = streamed.hashes | finished.result()
     return Filled(
-        calibration=calibrated.calibration, scores=calibrated.scores, n_reused=streamed.n_reused, hashes=hashes
+        calibration=calibrated.calibration,
+        scores=scores,
+        n_reused=streamed.n_reused,
+        hashes=hashes,
     )
+
+
+def _finish(
+    folder: Path, references: ReferenceFiles, source: Source, calibration: Calibration, seed: int, steps: Steps
+) -> dict[str, str]:
+    """Write what is found out with the finished index, and return the hashes of what was hashed on the way."""
+    hashes = {}
+    with steps.timed("index", "finishing the index"):
+        if calibration.rerank.space == "raw":
+            hashes[RAW_FILE] = _write_raw(folder, references.vectors, source.embedder.card.value_range)
+        index = load(folder, source.embedder, source.schema, station="", generation="", revision=source.revision)
+        (folder / CANARIES_FILE).write_bytes(make_canaries(index, references.vectors, references.labels).to_npz())
+    with steps.timed("recall", "comparing the candidates with all references"):
+        recall = measure_recall(index.contents, seed=seed)
+        if recall is not None:
+            (folder / RECALL_FILE).write_bytes(to_json(recall))
+    return hashes
 
 
 def _calibrate(

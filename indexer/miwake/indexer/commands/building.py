@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,12 @@ from miwake.indexer.commands.options import (
     Data,
     IndexKind,
     Keep,
+    KeptAnchors,
+    KeptAnchorsPerClass,
+    KeptCandidates,
+    KeptIndexKind,
+    KeptMinRecall,
+    KeptVoting,
     MinRecall,
     NewStation,
     Rows,
@@ -32,9 +39,10 @@ from miwake.indexer.sources.options import DATA_HELP, with_read_options
 from miwake.indexer.sources.settings import ReadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from miwake.indexer.build import Built
+    from miwake.indexer.build_settings import BuildSettings
     from miwake.indexer.commands.progress import Shown
 
 
@@ -66,8 +74,10 @@ def build(
     """
     with working():
         from miwake.indexer import build as building  # noqa: PLC0415
+        from miwake.indexer.build_settings import BuildSettings  # noqa: PLC0415
 
         settings = _settings(
+            BuildSettings,
             n_candidates=candidates,
             n_voting=voting,
             anchors=anchors,
@@ -101,12 +111,12 @@ def rebuild(
     add: Annotated[str | None, typer.Option(metavar="DATA", help="Records to add first. " + DATA_HELP)] = None,
     rows: AddedRows = Rows.TRAINING,
     embedder: Annotated[Path | None, typer.Option(help="A new embedder; by default the current one.")] = None,
-    candidates: Candidates = 100,
-    voting: Voting = 15,
-    anchors: Anchors = "auto",
-    anchors_per_class: AnchorsPerClass = 1,
-    index_kind: IndexKind = "auto",
-    min_recall: MinRecall = 0.99,
+    candidates: KeptCandidates = None,
+    voting: KeptVoting = None,
+    anchors: KeptAnchors = None,
+    anchors_per_class: KeptAnchorsPerClass = None,
+    index_kind: KeptIndexKind = None,
+    min_recall: KeptMinRecall = None,
     keep: Keep = 5,
     embed_all: Annotated[
         bool, typer.Option("--embed-all", help="Embed what the current generation holds embedded already, too.")
@@ -120,14 +130,18 @@ def rebuild(
 ) -> None:
     """Publish a generation of the latest references; a running server takes it over.
 
+    What the current generation was built with is kept, but for what is told here: candidates, voting, anchors, index.
     What the served threshold set was promised is asked again. Where a promise of this command cannot be shown, nothing
     is published; where an earlier one cannot be shown any more, that is told.
     """
     with working():
         from miwake.indexer import build as building  # noqa: PLC0415
+        from miwake.indexer.build_settings import kept_settings  # noqa: PLC0415
         from miwake.indexer.storage.station import StationFolder  # noqa: PLC0415
 
+        folder = StationFolder(station_path(store, station))
         settings = _settings(
+            partial(kept_settings, folder),
             n_candidates=candidates,
             n_voting=voting,
             anchors=anchors,
@@ -136,7 +150,6 @@ def rebuild(
             min_recall=min_recall,
             stage=stage,
         )
-        folder = StationFolder(station_path(store, station))
         records = None if add is None else training_rows(read(add, reading), rows, as_training_does=False)
         with _shown() as shown:
             built = building.rebuild(
@@ -153,11 +166,9 @@ def rebuild(
         _show_built(built, as_json=as_json)
 
 
-def _settings(**told: Any) -> Any:  # a dataclass of a module that is imported late
-    from miwake.indexer.build import BuildSettings  # noqa: PLC0415
-
+def _settings(make: Callable[..., BuildSettings], **told: Any) -> BuildSettings:
     try:
-        return BuildSettings(**told)
+        return make(**told)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -34,25 +34,33 @@ BuildRows = Annotated[
 AddedRows = Annotated[
     Rows, typer.Option("--rows", help="training: without the rows of the split 'test'; all: every row.")
 ]
-Candidates = Annotated[int, typer.Option(min=1, max=10_000, help="References that FAISS proposes for re-ranking.")]
-Voting = Annotated[int, typer.Option(min=1, max=1_000, help="References that vote on a label.")]
-Anchors = Annotated[
-    Literal["auto", "class-mean", "mean-embedding"],
-    typer.Option(
-        help="What stands for a class: its mean vector, embedded, or the mean of its embeddings; auto: what measures "
-        "better on calibration rows."
-    ),
-]
-AnchorsPerClass = Annotated[
-    int, typer.Option(min=1, max=100, help="Anchors of a class at most; several divide it by k-means.")
-]
-IndexKind = Annotated[
-    Literal["auto", "flat", "ivf-flat", "hnsw", "ivf-pq"],
-    typer.Option(help="How FAISS finds candidates; auto: exactly where the references are few."),
-]
-MinRecall = Annotated[
-    float, typer.Option(min=0, max=1, help="Least agreement with exact search that may be published.")
-]
+_CANDIDATES = typer.Option(min=1, max=10_000, help="References that FAISS proposes for re-ranking.")
+_VOTING = typer.Option(min=1, max=1_000, help="References that vote on a label.")
+_ANCHORS = typer.Option(
+    help="What stands for a class: its mean vector, embedded, or the mean of its embeddings; auto: what measures "
+    "better on calibration rows."
+)
+_ANCHORS_PER_CLASS = typer.Option(min=1, max=100, help="Anchors of a class at most; several divide it by k-means.")
+_INDEX_KIND = typer.Option(help="How FAISS finds candidates; auto: exactly where the references are few.")
+_MIN_RECALL = typer.Option(min=0, max=1, help="Least agreement with exact search that may be published.")
+_AnchorsName = Literal["auto", "class-mean", "mean-embedding"]
+_IndexName = Literal["auto", "flat", "ivf-flat", "hnsw", "ivf-pq"]
+
+Candidates = Annotated[int, _CANDIDATES]
+Voting = Annotated[int, _VOTING]
+Anchors = Annotated[_AnchorsName, _ANCHORS]
+AnchorsPerClass = Annotated[int, _ANCHORS_PER_CLASS]
+IndexKind = Annotated[_IndexName, _INDEX_KIND]
+MinRecall = Annotated[float, _MIN_RECALL]
+
+# Of a rebuild, which keeps what the station was built with.
+KeptCandidates = Annotated[int | None, _CANDIDATES]
+KeptVoting = Annotated[int | None, _VOTING]
+KeptAnchors = Annotated[_AnchorsName | None, _ANCHORS]
+KeptAnchorsPerClass = Annotated[int | None, _ANCHORS_PER_CLASS]
+KeptIndexKind = Annotated[_IndexName | None, _INDEX_KIND]
+KeptMinRecall = Annotated[float | None, _MIN_RECALL]
+
 Keep = Annotated[
     int, typer.Option(min=1, help="Generations that are kept; the current one and the one before it always are.")
 ]
