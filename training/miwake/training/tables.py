@@ -177,7 +177,7 @@ def _open_set(found: OpenSet) -> Table:
     title = f"A class the references do not have, by {found.score}"
     untold = [f"{one.label} not left out: {one.reason}" for one in found.skipped]
     table = Table(
-        "left out",
+        "class",
         "new",
         "known",
         "AUROC",
@@ -188,11 +188,12 @@ def _open_set(found: OpenSet) -> Table:
     )
     for one in found.classes:
         label = str(one.label) if one.is_reject else f"{one.label} (pass)"
+        label = label if one.was_left_out else f"{label} (no references)"
         told = one.detection
         figures = (told.auroc, told.fpr95, told.missed_at_5)
         table.add_row(label, f"{told.n_novel:,}", f"{told.n_known:,}", *(_number(value) for value in figures))
     means = (found.auroc, found.fpr95, found.missed_at_5)
-    table.add_row(f"mean of {found.n_classes}", "", "", *(_number(value) for value in means))
+    table.add_row(f"mean of {found.n_classes} rejects left out", "", "", *(_number(value) for value in means))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Open set: is a class that the references do not have noticed? Each is left out of them in turn."""
+"""Open set: is a class that the references do not have noticed? Each that they have is left out of them in turn."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class LeftOut:
     label : int
     is_reject : bool
         True of every class where there are no pass labels.
+    was_left_out : bool
+        False where the references have no such class in the first place.
     embedder_knew : bool
         Whether the embedder was trained on rows of this class: it is new to the references only, and a class that is
         new to both is harder to notice.
@@ -39,6 +41,7 @@ class LeftOut:
 
     label: int
     is_reject: bool
+    was_left_out: bool
     embedder_knew: bool
     detection: Detection
 
@@ -63,7 +66,8 @@ class OpenSet:
     caveat : text
         What these figures do not say; empty where the embedder knew none of the classes.
     auroc, fpr95, missed_at_5 : float or None
-        Means over the left-out reject classes; None where there are none.
+        Means over the left-out reject classes; None where there are none. Classes without references do not count:
+        which of them there are differs from data to data.
     n_classes : int
         How many those are.
     classes : tuple of LeftOut
@@ -88,7 +92,7 @@ def open_set(
     pass_labels: Sequence[int] = (),
     known_to_embedder: Collection[int] = (),
 ) -> OpenSet:
-    """Return how well each class is noticed when its references are left out.
+    """Return how well each class is noticed when its references are left out, or where there are none.
 
     Parameters
     ----------
@@ -108,10 +112,10 @@ def open_set(
     found: list[LeftOut] = []
     skipped: list[Skipped] = []
     has_references = np.isin(truth, labels)
-    for column, label in enumerate(labels.tolist()):
+    for label in np.union1d(labels, truth).tolist():
         is_novel = truth == label
-        scores = novelty(np.delete(distances, column, axis=1))
-        asked = has_references & np.isfinite(scores)
+        scores = novelty(distances[:, labels != label])
+        asked = (has_references | is_novel) & np.isfinite(scores)
         n_novel, n_known = int((is_novel & asked).sum()), int((~is_novel & asked).sum())
         if min(n_novel, n_known) < MIN_ROWS:
             reason = f"{n_novel} rows of it and {n_known} of others to ask, expected {MIN_ROWS} of each"
@@ -121,11 +125,12 @@ def open_set(
             LeftOut(
                 label=label,
                 is_reject=not is_pass(np.array([label], dtype=np.int32), pass_labels)[0],
+                was_left_out=label in labels,
                 embedder_knew=label in known_to_embedder,
                 detection=detection(scores[asked], is_novel[asked]),
             )
         )
-    rejects = [one.detection for one in found if one.is_reject]
+    rejects = [one.detection for one in found if one.is_reject and one.was_left_out]
     knew = [str(one.label) for one in found if one.embedder_knew]
     return OpenSet(
         score=f"mean Euclidean distance to the {N_NEAREST} nearest references",

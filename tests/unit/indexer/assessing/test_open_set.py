@@ -43,6 +43,21 @@ def test_the_mean_is_over_reject_classes(rows: tuple[np.ndarray, ...]) -> None:
     assert found.auroc == pytest.approx(np.mean([one.detection.auroc for one in found.classes[1:]]), abs=1e-12)
 
 
+def test_a_class_without_references_is_new_as_it_is(rows: tuple[np.ndarray, ...]) -> None:
+    queries, references, truth, known = rows
+    some = known != 5
+    without = np.stack(
+        [np.sort(np.linalg.norm(queries[:, None] - references[known == one], axis=2))[:, :20] for one in (0, 4)], axis=1
+    )
+    found = open_set(without, truth, LABELS[:2], pass_labels=(0,))
+    scores = np.sort(np.linalg.norm(queries[:, None] - references[some], axis=2), axis=1)[:, :5].mean(axis=1)
+    expected = (scores[truth == 5][:, None] > scores[truth != 5]).mean()
+    assert [(one.label, one.was_left_out) for one in found.classes] == [(0, True), (4, True), (5, False)]
+    assert found.classes[2].detection.auroc == pytest.approx(expected, abs=1e-6)
+    assert (found.classes[2].detection.n_novel, found.classes[2].detection.n_known) == (30, 60)
+    assert (found.n_classes, found.auroc) == (1, found.classes[1].detection.auroc)
+
+
 def test_without_pass_labels_every_class_counts(rows: tuple[np.ndarray, ...]) -> None:
     queries, references, truth, known = rows
     assert open_set(distances_of(queries, references, known), truth, LABELS).n_classes == 3
