@@ -54,9 +54,9 @@ class BuildSettings:
         if not 1 <= self.n_voting <= self.n_candidates:
             message = f"{self.n_voting} voting references of {self.n_candidates} candidates: expected 1 … candidates"
             raise ValueError(message)
-        if self.index_kind not in get_args(KindOrAuto) or not 0 <= self.min_recall <= 1:
+        if self.index_kind not in get_args(KindOrAuto) or not self.min_recall >= 0:
             kinds = ", ".join(get_args(KindOrAuto))
-            message = f"{self.index_kind!r} with at least {self.min_recall} found: expected one of {kinds}, and 0 … 1"
+            message = f"{self.index_kind!r} with at least {self.min_recall} found: expected one of {kinds}, and 0 or more"
             raise ValueError(message)
         if self.anchors not in ("auto", *KINDS) or self.anchors_per_class < 1:
             kinds = ", ".join(("auto", *KINDS))
