@@ -56,7 +56,7 @@ class BuildSettings:
             raise ValueError(message)
         if self.index_kind not in get_args(KindOrAuto) or not self.min_recall >= 0:
             kinds = ", ".join(get_args(KindOrAuto))
-            message = f"{self.index_kind!r} with at least {self.min_recall} found: expected one of {kinds}, and 0 or more"
+            message = f"{self.index_kind!r} that finds {self.min_recall}: expected one of {kinds}, and 0 or more"
             raise ValueError(message)
         if self.anchors not in ("auto", *KINDS) or self.anchors_per_class < 1:
             kinds = ", ".join(("auto", *KINDS))
