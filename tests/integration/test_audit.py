@@ -24,7 +24,7 @@ from support.data import shared_data
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 TINY = ("--set", "widths=8,16", "--set", "batch_size=32", "--set", "threads=1", "--steps", "12")
 

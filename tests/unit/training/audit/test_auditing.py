@@ -88,6 +88,16 @@ def test_a_twin_names_the_training_record(found: Audit, records: Records) -> Non
     assert (twin.split, twin.other) == ("test", records.ids[62])
 
 
+def test_a_part_on_both_sides_of_the_split_is_told() -> None:
+    clean = blob_records(60)
+    splits = tuple("test" if row == 12 else "train" for row in range(120))
+
+    (twin,) = [one for one in audit(replace(clean, splits=splits)).suspects if one.kind is Kind.TWIN]
+
+    assert (twin.row, twin.other) == (12, clean.ids[13])
+    assert twin.what == f"its part is in training as {clean.ids[13]}"
+
+
 def test_the_outlier_is_the_first_of_them(found: Audit) -> None:
     assert rows(found, Kind.OUTLYING)[0] == OUTLIER
 

@@ -30,7 +30,7 @@ def doubtful_labels(
         label = int(judgement.looks_like[row])
         doubt = float(judgement.doubts[row])
         other = nearest_of_label(judgement.points, folds, records.labels, row, label)
-        what = f"looks like label {label}, at odds of {doubt / max(1 - doubt, 1e-6):.0f} to 1"
+        what = f"looks like label {label}, at odds of {_odds(doubt)}"
         found.append(_suspect(records, row, Kind.MISLABELLED, what, doubt, other, label))
     return found
 
@@ -51,6 +51,8 @@ def repeated(
             one = _equal(records, row, rows)
             if one is not None:
                 found[row] = one
+    for one in _parts_across(records):
+        found.setdefault(one.row, one)
     n_within = 0
     for place in np.argsort(differences, kind="stable").tolist():
         first, second = pairs[place].tolist()
@@ -81,6 +83,12 @@ def outlying(records: Records, judgement: Judgement) -> list[Suspect]:
 def unusable(records: Records, problems: Mapping[int, str]) -> list[Suspect]:
     """Return the rows that a reader refuses: dead, constant, and all others."""
     return [_suspect(records, row, _empty_kind(records, row), what) for row, what in sorted(problems.items())]
+
+
+def _odds(share: float) -> str:
+    """Return odds in words; nobody knows them beyond a thousand to one."""
+    odds = share / max(1 - share, 1e-9)
+    return "over 1,000 to 1" if odds > 1000 else f"{odds:.0f} to 1"
 
 
 def _empty_kind(records: Records, row: int) -> Kind:
@@ -124,6 +132,19 @@ def _near(records: Records, first: int, second: int, difference: float) -> Suspe
         return None
     what = f"{told} {records.ids[other]}{but}"
     return _suspect(records, row, Kind.NEAR_DUPLICATE, what, share, other, looks_like=contrary)
+
+
+def _parts_across(records: Records) -> list[Suspect]:
+    """Return the held-out records of parts that training has, too."""
+    first: dict[str, int] = {}
+    for row, (part, split) in enumerate(zip(records.parts, records.splits, strict=True)):
+        if part and split == "train":
+            first.setdefault(part, row)
+    return [
+        _suspect(records, row, Kind.TWIN, f"its part is in training as {records.ids[first[part]]}", other=first[part])
+        for row, (part, split) in enumerate(zip(records.parts, records.splits, strict=True))
+        if split == "test" and part in first
+    ]
 
 
 def _is_across(records: Records, row: int, other: int) -> bool:

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 MEANINGS = {
     Kind.CONTRADICTION: "the very same vector has another label elsewhere",
     Kind.MISLABELLED: "the other parts say, at odds of 19 to 1 or more, that the label is another",
-    Kind.TWIN: "a held-out record that training has too: figures flatter",
+    Kind.TWIN: "a held-out record whose vector, nearly, or whose part is in training too: figures flatter",
     Kind.DUPLICATE: "the same vector, and the same label, is there before",
     Kind.NEAR_DUPLICATE: "almost the vector of a record of another part, or of its own part under another label",
     Kind.OUTLYING: "far from every record of the other parts",
