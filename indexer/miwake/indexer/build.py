@@ -22,6 +22,7 @@ from miwake.indexer.storage.retention import KEEP, prune
 from miwake.indexer.storage.schema import StationSchema
 from miwake.indexer.storage.station import CURRENT_FILE, StationFolder, check_station_name
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.threads import pinned_threads
 from miwake.indexer.thresholding import choose_for_build, store_set_of_build
 from miwake.indexer.verdict.request import ThresholdRequest
 
@@ -172,7 +173,7 @@ def rebuild(
         shown any more is told in the thresholds of what is returned.
     """
     request, steps = request or ThresholdRequest(), Steps(report)
-    with folder.lock(), ReferenceStore.open(folder.path) as references:
+    with pinned_threads(), folder.lock(), ReferenceStore.open(folder.path) as references:
         settings = settings or kept_settings(folder)
         n_added = 0
         if records is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.search.proposing import BLAS_THRESHOLD
+from miwake.indexer.search.proposing import tune_faiss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def find_exactly(
     """
     import faiss  # noqa: PLC0415 - heavy, and not needed for --help
 
-    faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
+    tune_faiss()
     distances: NDArray[np.float32] = np.empty((len(queries), 0), dtype=np.float32)
     positions: NDArray[np.int64] = np.empty((len(queries), 0), dtype=np.int64)
     for start in range(0, len(rows), PIECE):
