@@ -80,6 +80,20 @@ def test_the_kind_of_index_is_an_option_and_told(store: Path) -> None:
     assert "search ivf-flat, n_lists" in run("describe", "--store", store).stdout
 
 
+def test_a_rebuild_keeps_what_the_station_was_built_with(store: Path) -> None:
+    first = run("rebuild", "--store", store, "--index-kind", "ivf-flat", "--min-recall", "0.9", "--candidates", "40")
+    second = run("rebuild", "--store", store, "--voting", "9")
+    assert (first.exit_code, second.exit_code) == (0, 0), second.output
+
+    manifest = json.loads((store / "line1" / "generations" / "g000003" / "manifest.json").read_text())
+    kept = {name: manifest["settings"][name] for name in ("index_kind", "min_recall", "n_candidates", "n_voting")}
+    assert kept == {"index_kind": "ivf-flat", "min_recall": 0.9, "n_candidates": 40, "n_voting": 9}
+
+
+def test_a_rebuild_refuses_what_does_not_fit_what_it_keeps(store: Path) -> None:
+    assert run("rebuild", "--store", store, "--candidates", "10").exit_code == 2
+
+
 def test_a_kind_that_nobody_knows_is_wrong_usage(store: Path) -> None:
     assert run("rebuild", "--store", store, "--index-kind", "scann").exit_code == 2
 
