@@ -1,8 +1,8 @@
 """Fitting a few weights, some of which have a least value, to many terms: Newton's method, projected.
 
 The losses that calibration fits have four weights at most and tens of thousands of terms: what counts is how often
-are summed up. Newton's method needs about seven sums where a quasi-Newton one needs sixteen, and no BLAS of its own,
-whose threads wait for each other longer than such sums take.
+these are summed up. Newton's method needs about seven sums where a quasi-Newton one needs sixteen, and no BLAS of its
+own, whose threads wait for each other longer than such sums take.
 """
 
 from __future__ import annotations
