@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from miwake.indexer.records import Records
 
 N_REFERENCES = 100_000
-N_FEW = N_REFERENCES // 4
 N_WARM = 2_000
 N_ROUNDS = 3
 SAMPLED_EVERY_S = 0.01
@@ -66,18 +65,17 @@ def measure() -> dict[str, float]:
         source = origin(folder)
         stations = {
             n: make_station(folder / f"of-{n}", source.folder, jittered(source.records, n))
-            for n in (N_WARM, N_FEW, N_REFERENCES)
+            for n in (N_WARM, N_REFERENCES)
         }
         rebuild(stations[N_WARM], embedder_folder=source.folder)
         with ReferenceStore.open(stations[N_REFERENCES].path) as store:
             vectors = store.snapshot().vectors
         rounds = [_round(stations[N_REFERENCES], source.folder, vectors) for _ in range(N_ROUNDS)]
         found = {key: float(np.median([one[key] for one in rounds])) for key in rounds[0]}
-        few, all_ = (_peak_anonymous_bytes(stations[n], source.folder) for n in (N_FEW, N_REFERENCES))
+        peak = _peak_anonymous_bytes(stations[N_REFERENCES], source.folder)
     return {
         **found,
-        "anonymous_bytes_per_reference": (all_ - few) / (N_REFERENCES - N_FEW),
-        "anonymous_mb": all_ / 1e6,
+        "anonymous_mb": peak / 1e6,
     }
 
 
