@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from miwake.indexer.anchor_fitting import Members, fit_anchors
 from miwake.indexer.anchors import KINDS
+from miwake.indexer.building.anchor_fitting import Members, fit_anchors
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.evaluation import accuracy, balanced_accuracy
 from miwake.indexer.search.exact import find_exactly

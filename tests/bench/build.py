@@ -59,7 +59,7 @@ class Spent(NamedTuple):
 
 
 def measure() -> dict[str, float]:
-    """Return the ratios, the seconds behind them, and what memory a reference costs."""
+    """Return the ratios, the seconds behind them, and the peak of memory."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = origin(folder)

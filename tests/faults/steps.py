@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from faults.world import Export, References, Station, World, references_of
 from miwake.indexer.build import build, rebuild
-from miwake.indexer.build_settings import BuildSettings
+from miwake.indexer.building.build_settings import BuildSettings
 from miwake.indexer.exchange.exporting import export
 from miwake.indexer.exchange.importing import import_station
 from miwake.indexer.opening import roll_back

@@ -12,7 +12,7 @@ from faults.scenarios import draw_changes
 from faults.steps import LINE
 from faults.world import World, look_at
 from miwake.indexer.build import rebuild
-from miwake.indexer.build_settings import BuildSettings
+from miwake.indexer.building.build_settings import BuildSettings
 from miwake.indexer.opening import roll_back
 from miwake.indexer.storage.station import StationFolder
 

@@ -19,13 +19,13 @@ from archives.make import N_NEIGHBOURS, made_records
 from miwake.indexer.answers import Decision
 from miwake.indexer.build import rebuild
 from miwake.indexer.checking import check
-from miwake.indexer.describe import describe
 from miwake.indexer.errors import ArtifactVersionError, CalibrationError
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index, open_live, roll_back
 from miwake.indexer.storage.backup import backup
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.telling.describe import describe
 from miwake.indexer.thresholding import change
 from miwake.indexer.verdict.request import ThresholdRequest
 from miwake.indexer.verdict.scores import read_scores

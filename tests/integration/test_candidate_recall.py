@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from miwake.indexer.build import build
 from miwake.indexer.cli import app
-from miwake.indexer.describe import describe
 from miwake.indexer.errors import ArtifactVersionError
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index
 from miwake.indexer.search.options import SearchOptions
 from miwake.indexer.search.recall import CandidateRecall, measure_recall, read_recall
 from miwake.indexer.storage.files import to_json
+from miwake.indexer.telling.describe import describe
 from miwake.indexer.verdict.calibration import Space
 from support.blobs import blob_records
 from support.embedders import linear_discriminants

@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from archives.make import made_records
 from miwake.indexer.answers import Decision
 from miwake.indexer.build import rebuild
-from miwake.indexer.build_settings import BuildSettings
+from miwake.indexer.building.build_settings import BuildSettings
 from miwake.indexer.cli import app
 from miwake.indexer.comparing.calibration_rows import unfitted_rows
 from miwake.indexer.comparing.comparison import compare

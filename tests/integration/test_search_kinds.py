@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from miwake.indexer.build import build, rebuild
-from miwake.indexer.build_settings import BuildSettings
+from miwake.indexer.building.build_settings import BuildSettings
 from miwake.indexer.errors import ArtifactCorruptError, IndexBuildError
 from miwake.indexer.opening import load, open_index
 from miwake.indexer.records import Records

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from miwake.indexer.build import build, rebuild
-from miwake.indexer.build_settings import BuildSettings
+from miwake.indexer.building.build_settings import BuildSettings
+from miwake.indexer.building.reuse import KnownEmbeddings
+from miwake.indexer.building.streaming import stream_references
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.opening import open_index
-from miwake.indexer.reuse import KnownEmbeddings
 from miwake.indexer.storage.reference_files import ReferenceFiles, write_references
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
-from miwake.indexer.streaming import stream_references
 from support.blobs import blob_records
 from support.embedders import linear_discriminants
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.build_settings import BuildSettings, kept_settings
+from miwake.indexer.building.build_settings import BuildSettings, kept_settings
+from miwake.indexer.building.filling import Advance, Filled, Report, Source, Steps, fill
+from miwake.indexer.building.reuse import KnownEmbeddings
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactError, EmbedderError, StationNotFoundError, StoreError
-from miwake.indexer.filling import Advance, Filled, Report, Source, Steps, fill
 from miwake.indexer.opening import open_index
-from miwake.indexer.reuse import KnownEmbeddings
 from miwake.indexer.scale import FLATNESS
 from miwake.indexer.storage.generation import Contents, build_generation, current_manifest, open_generation, publish
 from miwake.indexer.storage.installed_embedder import install_embedder

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import InvalidVectorError
-from miwake.indexer.judging import Judge
-from miwake.indexer.live import LiveReferences
-from miwake.indexer.overlay import make_overlay
-from miwake.indexer.querying import Asked, find
+from miwake.indexer.opened.judging import Judge
+from miwake.indexer.opened.live import LiveReferences
+from miwake.indexer.opened.overlay import make_overlay
+from miwake.indexer.opened.querying import Asked, find
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.answers import NeighbourBatch, VerdictBatch
-    from miwake.indexer.contents import IndexContents
     from miwake.indexer.filters import Filter
-    from miwake.indexer.overlay import Overlay
+    from miwake.indexer.opened.contents import IndexContents
+    from miwake.indexer.opened.overlay import Overlay
     from miwake.indexer.storage.reading import Changes
     from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from miwake.indexer.anchors import read_anchors
 from miwake.indexer.canaries import read_canaries
-from miwake.indexer.contents import IndexContents
 from miwake.indexer.embedder import Embedder
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactError, StationNotFoundError, StoreError
 from miwake.indexer.index import InspectionIndex
+from miwake.indexer.opened.contents import IndexContents
 from miwake.indexer.search.card import read_card
 from miwake.indexer.search.loading import load_index
 from miwake.indexer.storage.files import read_json, sha256_of

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format, timestamp_pb2
 
-from miwake.indexer.describe import describe
-from miwake.indexer.listing import CURRENT, KEPT, STAGED, list_station
 from miwake.indexer.opening import roll_back
 from miwake.indexer.switching import switch_to
+from miwake.indexer.telling.describe import describe
+from miwake.indexer.telling.listing import CURRENT, KEPT, STAGED, list_station
 from miwake.inspection.v1 import index_service_pb2 as messages
 from miwake.inspection.v1 import index_service_pb2_grpc
 from miwake.server.errors import RequestError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from miwake.indexer.listing import ListedGeneration
+    from miwake.indexer.telling.listing import ListedGeneration
     from miwake.server.engine import Engine
     from miwake.server.rebuilds import Operation, Rebuilds
     from miwake.server.stations import Station

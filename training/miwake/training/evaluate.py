@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchor_fitting import Members, fit_kinds
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.assessing.answering import Answer, answer, calibrate_references
 from miwake.indexer.assessing.assess import Answers, assess
 from miwake.indexer.assessing.figures import Assessment, values_of
 from miwake.indexer.assessing.trial import Fit, Trial, part_codes
+from miwake.indexer.building.anchor_fitting import Members, fit_kinds
 from miwake.indexer.errors import CalibrationError, DataError, EmbedderError
 from miwake.indexer.splits import divide_for_calibration, held_out_split
 from miwake.indexer.verdict.measuring import Sample

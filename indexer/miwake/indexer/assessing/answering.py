@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miwake.indexer.anchor_choice import choose_anchors
-from miwake.indexer.anchor_fitting import Members
 from miwake.indexer.answers import LabelMethod
+from miwake.indexer.building.anchor_choice import choose_anchors
+from miwake.indexer.building.anchor_fitting import Members
 from miwake.indexer.search.candidates import Candidates, nearest
 from miwake.indexer.verdict.calibrate import calibrate
 from miwake.indexer.verdict.judge import weigh

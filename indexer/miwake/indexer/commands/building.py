@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from miwake.indexer.build import Built
-    from miwake.indexer.build_settings import BuildSettings
+    from miwake.indexer.building.build_settings import BuildSettings
     from miwake.indexer.commands.progress import Shown
 
 
@@ -74,7 +74,7 @@ def build(
     """
     with working():
         from miwake.indexer import build as building  # noqa: PLC0415
-        from miwake.indexer.build_settings import BuildSettings  # noqa: PLC0415
+        from miwake.indexer.building.build_settings import BuildSettings  # noqa: PLC0415
 
         settings = _settings(
             BuildSettings,
@@ -136,7 +136,7 @@ def rebuild(
     """
     with working():
         from miwake.indexer import build as building  # noqa: PLC0415
-        from miwake.indexer.build_settings import kept_settings  # noqa: PLC0415
+        from miwake.indexer.building.build_settings import kept_settings  # noqa: PLC0415
         from miwake.indexer.storage.station import StationFolder  # noqa: PLC0415
 
         folder = StationFolder(station_path(store, station))
@@ -184,7 +184,7 @@ def _shown() -> Iterator[Shown]:
 
 
 def _show_built(built: Built, *, as_json: bool) -> None:
-    from miwake.indexer import tables  # noqa: PLC0415
+    from miwake.indexer.telling import tables  # noqa: PLC0415
 
     if as_json:
         print_json(asdict(built))

@@ -123,9 +123,9 @@ def activate(
 def list_(*, store: Store, station: Station = "", as_json: AsJson = False) -> None:
     """List the stations of a store and their generations; a name lists one station."""
     with working():
-        from miwake.indexer import tables  # noqa: PLC0415
-        from miwake.indexer.listing import list_station  # noqa: PLC0415
         from miwake.indexer.storage.station import list_stations  # noqa: PLC0415
+        from miwake.indexer.telling import tables  # noqa: PLC0415
+        from miwake.indexer.telling.listing import list_station  # noqa: PLC0415
 
         folders = [station_path(store, station)] if station else [store / name for name in list_stations(store)]
         listed = [list_station(folder) for folder in folders]

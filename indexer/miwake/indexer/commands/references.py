@@ -15,9 +15,9 @@ from miwake.indexer.sources.settings import ReadSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miwake.indexer.newcomers import Newcomer
     from miwake.indexer.storage.changes import Change
     from miwake.indexer.storage.reading import HistoryEntry
+    from miwake.indexer.telling.newcomers import Newcomer
 
 
 @with_read_options
@@ -50,7 +50,7 @@ def add(
 def _new_among(folder: Path, labels: set[int]) -> list[Newcomer]:
     """Return those of the labels that calibration has not seen; what was added stands, whatever cannot be told."""
     from miwake.indexer.errors import IndexerError  # noqa: PLC0415
-    from miwake.indexer.newcomers import newcomers  # noqa: PLC0415
+    from miwake.indexer.telling.newcomers import newcomers  # noqa: PLC0415
 
     try:
         return [one for one in newcomers(folder) if one.label in labels]

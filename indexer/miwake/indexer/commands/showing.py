@@ -17,8 +17,8 @@ from miwake.indexer.sources.settings import ReadSettings
 def describe(*, store: Store, station: Station = "", generation: Generation = None, as_json: AsJson = False) -> None:
     """Say what a station is, and how sure it has shown itself to be."""
     with working():
-        from miwake.indexer import tables  # noqa: PLC0415
-        from miwake.indexer.describe import describe as describe_station  # noqa: PLC0415
+        from miwake.indexer.telling import tables  # noqa: PLC0415
+        from miwake.indexer.telling.describe import describe as describe_station  # noqa: PLC0415
 
         described = describe_station(station_path(store, station), generation)
         if as_json:
@@ -51,10 +51,11 @@ def search(
 ) -> None:
     """Find the references nearest to one vector of DATA."""
     with working():
-        from miwake.indexer import filters, tables  # noqa: PLC0415
+        from miwake.indexer import filters  # noqa: PLC0415
         from miwake.indexer.errors import DataError  # noqa: PLC0415
         from miwake.indexer.opening import open_index, open_live  # noqa: PLC0415
         from miwake.indexer.search.options import SearchOptions  # noqa: PLC0415
+        from miwake.indexer.telling import tables  # noqa: PLC0415
 
         with usage("--where"):
             wanted = filters.parse(where or ())

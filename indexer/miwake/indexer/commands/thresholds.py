@@ -56,7 +56,7 @@ def thresholds(
 
 
 def _show(described: SetDescription, *, as_json: bool) -> None:
-    from miwake.indexer import threshold_tables  # noqa: PLC0415
+    from miwake.indexer.telling import threshold_tables  # noqa: PLC0415
 
     if as_json:
         print_json(described.to_dict())
@@ -69,7 +69,7 @@ def _show(described: SetDescription, *, as_json: bool) -> None:
 
 
 def _show_all(described: tuple[SetDescription, ...], *, as_json: bool) -> None:
-    from miwake.indexer import threshold_tables  # noqa: PLC0415
+    from miwake.indexer.telling import threshold_tables  # noqa: PLC0415
 
     if as_json:
         print_json({"sets": [one.to_dict() for one in described]})

@@ -11,9 +11,9 @@ from miwake.indexer.answers import Decision
 from miwake.indexer.comparing.flips import ALARMS
 from miwake.indexer.comparing.lines import interval, percent, rate_text, summary, truth
 from miwake.indexer.errors import DataError
-from miwake.indexer.pages import END, figure, head, table
-from miwake.indexer.pictures import difference_png, heat_map_png
 from miwake.indexer.storage.files import write_durably
+from miwake.indexer.telling.pages import END, figure, head, table
+from miwake.indexer.telling.pictures import difference_png, heat_map_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

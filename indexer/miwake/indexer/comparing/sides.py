@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.index import InspectionIndex
+from miwake.indexer.opened.overlay import Overlay, make_overlay
 from miwake.indexer.opening import open_index
-from miwake.indexer.overlay import Overlay, make_overlay
 from miwake.indexer.records import vector_hash
 from miwake.indexer.storage.files import sha256_of
 from miwake.indexer.storage.generation import MANIFEST_FILE

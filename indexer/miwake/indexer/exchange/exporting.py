@@ -20,7 +20,7 @@ from miwake.indexer.exchange.layout import (
     metadata_of,
     to_table,
 )
-from miwake.indexer.matching import SnapshotColumns, matches
+from miwake.indexer.opened.matching import SnapshotColumns, matches
 from miwake.indexer.opening import open_index
 from miwake.indexer.storage.files import fsync_folder, sha256_of
 from miwake.indexer.storage.store import ReferenceStore

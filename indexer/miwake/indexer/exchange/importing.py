@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from miwake.indexer.build_settings import BuildSettings
+    from miwake.indexer.building.build_settings import BuildSettings
     from miwake.indexer.storage.changes import Change
 
 

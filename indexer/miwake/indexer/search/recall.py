@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.live import LiveReferences
+from miwake.indexer.opened.live import LiveReferences
 from miwake.indexer.search.exhaustive import best_matches
 from miwake.indexer.storage.files import read_json
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.contents import IndexContents
+    from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.search.candidates import Candidates
 
 RECALL_FILE = "recall.json"

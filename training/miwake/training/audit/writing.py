@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer import pages
 from miwake.indexer.errors import DataError
-from miwake.indexer.pictures import difference_png, heat_map_png
 from miwake.indexer.storage.files import write_durably
+from miwake.indexer.telling import pages
+from miwake.indexer.telling.pictures import difference_png, heat_map_png
 from miwake.training.audit.suspects import MEANINGS, Kind, Suspect
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.filters import Filter
-    from miwake.indexer.live import LiveReferences
+    from miwake.indexer.opened.live import LiveReferences
     from miwake.indexer.verdict.calibration import Calibration
     from miwake.indexer.verdict.match import MatchMix
 

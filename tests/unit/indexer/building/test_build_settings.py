@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from miwake.indexer.build_settings import BuildSettings, kept_settings
+from miwake.indexer.building.build_settings import BuildSettings, kept_settings
 from miwake.indexer.storage.generation import Contents, publish
 from miwake.indexer.storage.station import StationFolder
 

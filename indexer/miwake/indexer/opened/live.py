@@ -9,8 +9,8 @@ import numpy as np
 
 from miwake.indexer.answers import NeighbourBatch
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.matching import SnapshotColumns, matches
-from miwake.indexer.overlay import overlaid_anchors
+from miwake.indexer.opened.matching import SnapshotColumns, matches
+from miwake.indexer.opened.overlay import overlaid_anchors
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, measure_every, nearest
 from miwake.indexer.search.pool import Pool, propose_among
 from miwake.indexer.search.proposing import propose
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.contents import IndexContents
     from miwake.indexer.filters import Filter
-    from miwake.indexer.overlay import Overlay
-    from miwake.indexer.querying import Found
+    from miwake.indexer.opened.contents import IndexContents
+    from miwake.indexer.opened.overlay import Overlay
+    from miwake.indexer.opened.querying import Found
     from miwake.indexer.verdict.calibration import RerankSettings
 
 N_POOLS = 4

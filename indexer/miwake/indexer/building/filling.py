@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchor_choice import choose_anchors
-from miwake.indexer.anchor_fitting import Members
 from miwake.indexer.anchors import ANCHORS_FILE
+from miwake.indexer.building.anchor_choice import choose_anchors
+from miwake.indexer.building.anchor_fitting import Members
+from miwake.indexer.building.reuse import EMBEDDINGS_FILE
+from miwake.indexer.building.streaming import BATCH, stream_references
 from miwake.indexer.canaries import CANARIES_FILE, make_canaries
 from miwake.indexer.errors import StoreError
 from miwake.indexer.opening import RAW_FILE, load
-from miwake.indexer.reuse import EMBEDDINGS_FILE
 from miwake.indexer.search.building import SearchSettings, build_search
 from miwake.indexer.search.loading import load_index
 from miwake.indexer.search.pool import Pool, propose_among
@@ -28,7 +29,6 @@ from miwake.indexer.storage.array_file import ArrayWriter
 from miwake.indexer.storage.files import to_json
 from miwake.indexer.storage.reference_files import ReferenceFiles, map_array
 from miwake.indexer.storage.room import check_room, generation_bytes
-from miwake.indexer.streaming import BATCH, stream_references
 from miwake.indexer.verdict.calibrate import Calibrated, calibrate
 from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
 from miwake.indexer.verdict.measuring import Sample
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.build_settings import BuildSettings
+    from miwake.indexer.building.build_settings import BuildSettings
+    from miwake.indexer.building.reuse import KnownEmbeddings
     from miwake.indexer.embedder import Embedder
-    from miwake.indexer.reuse import KnownEmbeddings
     from miwake.indexer.search.proposing import ReferenceIndex
     from miwake.indexer.storage.schema import StationSchema
     from miwake.indexer.storage.store import ReferenceStore

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchor_fitting import Members, change_anchors
+from miwake.indexer.building.anchor_fitting import Members, change_anchors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.anchors import Anchors
-    from miwake.indexer.contents import IndexContents
     from miwake.indexer.embedder import Embedder
+    from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.storage.reading import Changes, Snapshot
     from miwake.indexer.storage.reference_files import ReferenceFiles
 

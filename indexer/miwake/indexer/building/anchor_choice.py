@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.anchor_fitting import fit_anchors, fit_kinds
 from miwake.indexer.anchors import KINDS
+from miwake.indexer.building.anchor_fitting import fit_anchors, fit_kinds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miwake.indexer.anchor_fitting import Members
     from miwake.indexer.anchors import AnchorChoice, Anchors
+    from miwake.indexer.building.anchor_fitting import Members
     from miwake.indexer.embedder import Embedder
 
 MAX_QUERIES = 4000

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from miwake.indexer.filters import AllOf, Filter, InspectedBetween, LabelIn, Not
-from miwake.indexer.matching import Columns, SnapshotColumns, matches
+from miwake.indexer.opened.matching import Columns, SnapshotColumns, matches
 from miwake.indexer.storage.reading import Snapshot
 from miwake.indexer.storage.reference_files import ReferenceFiles, write_references
 from support.filters import START, filters, holds, time_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from miwake.indexer.pictures import data_uri
+from miwake.indexer.telling.pictures import data_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

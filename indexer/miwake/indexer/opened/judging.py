@@ -8,7 +8,7 @@ import numpy as np
 
 from miwake.indexer.answers import VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.querying import Asked, Found, find
+from miwake.indexer.opened.querying import Asked, Found, find
 from miwake.indexer.search.options import AS_CALIBRATED
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh
@@ -18,8 +18,8 @@ from miwake.indexer.verdict.votes import Classes, distance_weights, with_newcome
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miwake.indexer.contents import IndexContents
-    from miwake.indexer.live import LiveReferences
+    from miwake.indexer.opened.contents import IndexContents
+    from miwake.indexer.opened.live import LiveReferences
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.judge import Weighed
 

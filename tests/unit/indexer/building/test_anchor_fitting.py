@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from miwake.indexer.anchor_fitting import Members, change_anchors, fit_anchors
 from miwake.indexer.anchors import KINDS, AnchorKind, Anchors
+from miwake.indexer.building.anchor_fitting import Members, change_anchors, fit_anchors
 from miwake.indexer.embedder import Embedder
 from support.blobs import blob_records
 from support.embedders import linear_discriminants

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.errors import CalibrationError
-from miwake.indexer.newcomers import Newcomer, newcomers
 from miwake.indexer.opening import open_index
 from miwake.indexer.search.recall import CandidateRecall, read_recall
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
+from miwake.indexer.telling.newcomers import Newcomer, newcomers
 from miwake.indexer.thresholding import SetDescription, describe_set
 from miwake.indexer.verdict.scores import read_scores
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from miwake.indexer.pictures import data_uri, difference_png, heat_map_png
+from miwake.indexer.telling.pictures import data_uri, difference_png, heat_map_png
 
 
 def pixels(png: bytes) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from miwake.indexer.reuse import EMBEDDINGS_FILE
+from miwake.indexer.building.reuse import EMBEDDINGS_FILE
 from miwake.indexer.storage.array_file import ArrayWriter
 from miwake.indexer.storage.reference_files import ReferenceWriter
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from miwake.indexer.building.reuse import KnownEmbeddings
     from miwake.indexer.embedder import Embedder
-    from miwake.indexer.reuse import KnownEmbeddings
     from miwake.indexer.storage.reading import Snapshot
 
 BATCH = 512

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from miwake.indexer.threshold_tables import chosen_lines, threshold_text
+from miwake.indexer.telling.threshold_tables import chosen_lines, threshold_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from miwake.indexer.answers import NeighbourBatch
     from miwake.indexer.build import Built
-    from miwake.indexer.describe import HealthDescription, StationDescription
-    from miwake.indexer.listing import ListedStation
     from miwake.indexer.search.recall import CandidateRecall
+    from miwake.indexer.telling.describe import HealthDescription, StationDescription
+    from miwake.indexer.telling.listing import ListedStation
     from miwake.indexer.verdict.calibration import Calibration, Measured
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from miwake.indexer.anchor_choice import choose_anchors
-from miwake.indexer.anchor_fitting import Members, fit_anchors
+from miwake.indexer.building.anchor_choice import choose_anchors
+from miwake.indexer.building.anchor_fitting import Members, fit_anchors
 from miwake.indexer.embedder import Embedder
 from support.blobs import blob_records
 from support.embedders import linear_discriminants

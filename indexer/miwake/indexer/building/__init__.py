@@ -1,0 +1,1 @@
+"""The steps of a build: streaming and embedding references, choosing anchors, filling a generation."""

@@ -1,0 +1,1 @@
+"""What people are told of a station: descriptions, lists, tables, pictures and pages."""
