@@ -8,7 +8,8 @@ import numpy as np
 
 from miwake.indexer.answers import VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.opened.querying import Asked, Found, find
+from miwake.indexer.opened.found import Found
+from miwake.indexer.opened.querying import Asked, find
 from miwake.indexer.search.options import AS_CALIBRATED
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from miwake.indexer.filters import Filter
     from miwake.indexer.opened.contents import IndexContents
+    from miwake.indexer.opened.found import Found
     from miwake.indexer.opened.overlay import Overlay
-    from miwake.indexer.opened.querying import Found
     from miwake.indexer.verdict.calibration import RerankSettings
 
 N_POOLS = 4

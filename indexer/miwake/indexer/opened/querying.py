@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miwake.indexer.opened.found import Found
 from miwake.indexer.search.candidates import Candidates, nearest
 from miwake.indexer.search.exhaustive import best_matches
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from miwake.indexer.filters import Filter
     from miwake.indexer.opened.live import LiveReferences
     from miwake.indexer.verdict.calibration import Calibration
-    from miwake.indexer.verdict.match import MatchMix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,30 +36,6 @@ class Asked:
     n_neighbours: int
     where: Filter | None = None
     options: SearchOptions = AS_CALIBRATED
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The candidates of Q queries, and the best K of them.
-
-    Attributes
-    ----------
-    candidates : Candidates
-        (Q, M)
-    ranking : (Q, K)
-        Columns of the candidates, best match first, ties by Euclidean distance.
-    match_distances : (Q, M) float32
-    """
-
-    candidates: Candidates
-    ranking: NDArray[np.intp]
-    match_distances: NDArray[np.float32]
-
-    @classmethod
-    def rank(cls, candidates: Candidates, mix: MatchMix, n_neighbours: int) -> Found:
-        """Rank candidates, which come nearest first."""
-        scores = mix.scores(candidates.beta, candidates.eta, candidates.gamma)
-        return cls(candidates, np.argsort(scores, axis=1, kind="stable")[:, :n_neighbours], mix.distances(scores))
 
 
 def find(
