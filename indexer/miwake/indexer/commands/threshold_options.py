@@ -110,9 +110,18 @@ def request_of(asked: dict[str, Any]) -> Any:  # a dataclass of a module that is
 
     Raises
     ------
-    DataError
+    typer.BadParameter
         If they contradict each other, or one of them says no share or cost.
     """
+    from miwake.indexer.errors import DataError  # noqa: PLC0415
+
+    try:
+        return _parsed(asked)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _parsed(asked: dict[str, Any]) -> Any:
     from miwake.indexer.verdict.costs import parse_costs  # noqa: PLC0415
     from miwake.indexer.verdict.request import ThresholdRequest, deviation_of, escapes_of, share_of  # noqa: PLC0415
 
