@@ -360,7 +360,9 @@ class Verdict(_message.Message):
     novelty: _builtins.float
     """Mean Euclidean distance to the nearest references: how far this lies from everything known."""
     method: Global___LabelMethod.ValueType
-    """The method whose label is answered: the one that measured best in calibration."""
+    """The method whose label is answered: the one that measured best in calibration. Where references of a class that was
+    new since the build decide, their label is answered in its place.
+    """
     @_builtins.property
     def method_labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___MethodLabel]:
         """What each method found."""
