@@ -156,6 +156,8 @@ class _ItemErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemE
     """The data type is not one of DataType."""
     ITEM_ERROR_REASON_INTERNAL: _ItemErrorReason.ValueType  # 6
     """The server failed on this item; the cause is in its log."""
+    ITEM_ERROR_REASON_EXPIRED: _ItemErrorReason.ValueType  # 7
+    """The vector waited longer than its answer was wanted for."""
 
 class ItemErrorReason(_ItemErrorReason, metaclass=_ItemErrorReasonEnumTypeWrapper):
     """Why a vector has no verdict."""
@@ -174,6 +176,8 @@ ITEM_ERROR_REASON_UNSUPPORTED_DATA_TYPE: ItemErrorReason.ValueType  # 5
 """The data type is not one of DataType."""
 ITEM_ERROR_REASON_INTERNAL: ItemErrorReason.ValueType  # 6
 """The server failed on this item; the cause is in its log."""
+ITEM_ERROR_REASON_EXPIRED: ItemErrorReason.ValueType  # 7
+"""The vector waited longer than its answer was wanted for."""
 Global___ItemErrorReason: _TypeAlias = ItemErrorReason  # noqa: Y015
 
 @_typing.final
@@ -490,6 +494,7 @@ class Provenance(_message.Message):
     QUEUE_MS_FIELD_NUMBER: _builtins.int
     COMPUTE_MS_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
     station: _builtins.str
     """The station whose references were compared."""
     embedder: _builtins.str
@@ -506,6 +511,8 @@ class Provenance(_message.Message):
     """How long the batch they were part of was computed, in milliseconds."""
     batch_size: _builtins.int
     """The number of vectors computed together."""
+    recorded: _builtins.bool
+    """Whether these answers were in the verdict log when they were sent."""
     def __init__(
         self,
         *,
@@ -517,10 +524,11 @@ class Provenance(_message.Message):
         queue_ms: _builtins.float = ...,
         compute_ms: _builtins.float = ...,
         batch_size: _builtins.int = ...,
+        recorded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "compute_ms", b"compute_ms", "embedder", b"embedder", "generation", b"generation", "queue_ms", b"queue_ms", "revision", b"revision", "station", b"station", "threshold_set", b"threshold_set"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "compute_ms", b"compute_ms", "embedder", b"embedder", "generation", b"generation", "queue_ms", b"queue_ms", "recorded", b"recorded", "revision", b"revision", "station", b"station", "threshold_set", b"threshold_set"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

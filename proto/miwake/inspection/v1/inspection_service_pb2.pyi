@@ -5,6 +5,7 @@ The service a line talks to."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from miwake.inspection.v1 import answer_pb2 as _answer_pb2
@@ -32,15 +33,25 @@ class AnswerOptions(_message.Message):
     SEARCH_FIELD_NUMBER: _builtins.int
     OMIT_NEIGHBOURS_FIELD_NUMBER: _builtins.int
     OMIT_ANCHORS_FIELD_NUMBER: _builtins.int
+    ANSWER_WITHIN_FIELD_NUMBER: _builtins.int
+    AWAIT_RECORD_FIELD_NUMBER: _builtins.int
     n_neighbours: _builtins.int
     """How many neighbours to return, K, from 1 to the server's limit. Where absent: 15."""
     omit_neighbours: _builtins.bool
     """Leave the neighbours out, and their bytes."""
     omit_anchors: _builtins.bool
     """Leave the distances to the class anchors out, and their bytes."""
+    await_record: _builtins.bool
+    """Hold each answer back until it is in the verdict log. Refused where the server keeps none."""
     @_builtins.property
     def search(self) -> _search_options_pb2.SearchOptions:
         """How the neighbours that are returned are found. Where absent: as they were for the verdict."""
+
+    @_builtins.property
+    def answer_within(self) -> _duration_pb2.Duration:
+        """A vector that has waited this long for its turn gets an error with the reason EXPIRED instead of a verdict. Where
+        absent: none does.
+        """
 
     def __init__(
         self,
@@ -49,10 +60,12 @@ class AnswerOptions(_message.Message):
         search: _search_options_pb2.SearchOptions | None = ...,
         omit_neighbours: _builtins.bool = ...,
         omit_anchors: _builtins.bool = ...,
+        answer_within: _duration_pb2.Duration | None = ...,
+        await_record: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "n_neighbours", b"n_neighbours", "search", b"search"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "n_neighbours", b"n_neighbours", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "await_record", b"await_record", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__n_neighbours: _TypeAlias = _typing.Literal["n_neighbours"]  # noqa: Y015
     _WhichOneofArgType__n_neighbours: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours"]  # noqa: Y015
@@ -70,8 +83,27 @@ class InspectRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    STREAM_ID_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    N_RECEIVED_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     station: _builtins.str
     """The station. May be empty where the server has one; may not change within a stream."""
+    stream_id: _builtins.str
+    """The caller's name for this stream, unlike any other's; in the first message only. With it, a caller whose connection
+    broke goes on where it was: it opens a new stream of the same name, gives n_received, and sends again whatever it has
+    no answer to. Nothing is lost or answered twice. Where empty: the stream cannot be taken up again.
+    """
+    first_sequence: _builtins.int
+    """The sequence of the first of these vectors. Where absent: one more than the last. Vectors that the server has accepted
+    already are passed over; a gap is refused.
+    """
+    n_received: _builtins.int
+    """How many answers of this stream the caller has received: the server keeps the others, and in the first message it
+    sends again what comes after them.
+    """
+    generation: _builtins.str
+    """The generation that must answer, in the first message only. Where empty: always the current one."""
     @_builtins.property
     def context(self) -> _vector_pb2.InspectionContext:
         """Holds for vectors without a context of their own."""
@@ -91,14 +123,81 @@ class InspectRequest(_message.Message):
         context: _vector_pb2.InspectionContext | None = ...,
         vectors: _abc.Iterable[_vector_pb2.InspectionVector] | None = ...,
         options: Global___AnswerOptions | None = ...,
+        stream_id: _builtins.str = ...,
+        first_sequence: _builtins.int | None = ...,
+        n_received: _builtins.int | None = ...,
+        generation: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_sequence", b"_first_sequence", "_n_received", b"_n_received", "context", b"context", "first_sequence", b"first_sequence", "n_received", b"n_received", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "options", b"options", "station", b"station", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_sequence", b"_first_sequence", "_n_received", b"_n_received", "context", b"context", "first_sequence", b"first_sequence", "generation", b"generation", "n_received", b"n_received", "options", b"options", "station", b"station", "stream_id", b"stream_id", "vectors", b"vectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_sequence: _TypeAlias = _typing.Literal["first_sequence"]  # noqa: Y015
+    _WhichOneofArgType__first_sequence: _TypeAlias = _typing.Literal["_first_sequence", b"_first_sequence"]  # noqa: Y015
+    _WhichOneofReturnType__n_received: _TypeAlias = _typing.Literal["n_received"]  # noqa: Y015
+    _WhichOneofArgType__n_received: _TypeAlias = _typing.Literal["_n_received", b"_n_received"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_sequence) -> _WhichOneofReturnType__first_sequence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_received) -> _WhichOneofReturnType__n_received | None: ...
+
+Global___InspectRequest: _TypeAlias = InspectRequest  # noqa: Y015
+
+@_typing.final
+class Acknowledgement(_message.Message):
+    """What has become of what was sent. Comes with answers, and by itself where there are none to send."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_ACCEPTED_FIELD_NUMBER: _builtins.int
+    N_RECORDED_FIELD_NUMBER: _builtins.int
+    n_accepted: _builtins.int
+    """The number of vectors of this stream that were accepted: each will be answered."""
+    n_recorded: _builtins.int
+    """The number of answers of this stream, from its first, that are in the verdict log. Absent where the server keeps none."""
+    def __init__(
+        self,
+        *,
+        n_accepted: _builtins.int = ...,
+        n_recorded: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_n_recorded", b"_n_recorded", "n_recorded", b"n_recorded"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_recorded", b"_n_recorded", "n_accepted", b"n_accepted", "n_recorded", b"n_recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__n_recorded: _TypeAlias = _typing.Literal["n_recorded"]  # noqa: Y015
+    _WhichOneofArgType__n_recorded: _TypeAlias = _typing.Literal["_n_recorded", b"_n_recorded"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_recorded) -> _WhichOneofReturnType__n_recorded | None: ...
+
+Global___Acknowledgement: _TypeAlias = Acknowledgement  # noqa: Y015
+
+@_typing.final
+class BackOff(_message.Message):
+    """The server has more to do than it can: it reads no more of this stream for now. What was sent is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """What there is too much of, for people."""
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """When to look again, if no answer comes before."""
+
+    def __init__(
+        self,
+        *,
+        retry_after: _duration_pb2.Duration | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "retry_after", b"retry_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___InspectRequest: _TypeAlias = InspectRequest  # noqa: Y015
+Global___BackOff: _TypeAlias = BackOff  # noqa: Y015
 
 @_typing.final
 class Draining(_message.Message):
@@ -131,6 +230,8 @@ class InspectResponse(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _builtins.int
+    BACK_OFF_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[_answer_pb2.Answer]:
         """The answers."""
@@ -143,16 +244,26 @@ class InspectResponse(_message.Message):
     def draining(self) -> Global___Draining:
         """Set in one message when the server begins to stop."""
 
+    @_builtins.property
+    def acknowledgement(self) -> Global___Acknowledgement:
+        """Set in the first message and from time to time where the stream has a stream_id, or the server keeps a verdict log."""
+
+    @_builtins.property
+    def back_off(self) -> Global___BackOff:
+        """Set when the server stops reading this stream for a while."""
+
     def __init__(
         self,
         *,
         answers: _abc.Iterable[_answer_pb2.Answer] | None = ...,
         provenance: _answer_pb2.Provenance | None = ...,
         draining: Global___Draining | None = ...,
+        acknowledgement: Global___Acknowledgement | None = ...,
+        back_off: Global___BackOff | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "back_off", b"back_off", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "answers", b"answers", "back_off", b"back_off", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

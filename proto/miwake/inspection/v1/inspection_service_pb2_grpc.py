@@ -58,7 +58,8 @@ class InspectionServiceServicer:
 
     def Inspect(self, request_iterator, context):
         """Judges a stream of vectors. Every vector gets exactly one answer, in order; a bad one gets an error and the stream
-        goes on. When the server stops it says so, answers all it has accepted, and closes.
+        goes on. When the server stops it says so, answers all it has accepted, and closes. A stream that has a stream_id can
+        be taken up again after its connection broke.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,8 @@ class InspectionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> InspectionServiceAsyncStub: ...
     Inspect: _grpc.StreamStreamMultiCallable[_inspection_service_pb2.InspectRequest, _inspection_service_pb2.InspectResponse]
     """Judges a stream of vectors. Every vector gets exactly one answer, in order; a bad one gets an error and the stream
-    goes on. When the server stops it says so, answers all it has accepted, and closes.
+    goes on. When the server stops it says so, answers all it has accepted, and closes. A stream that has a stream_id can
+    be taken up again after its connection broke.
     """
     Classify: _grpc.UnaryUnaryMultiCallable[_inspection_service_pb2.ClassifyRequest, _inspection_service_pb2.ClassifyResponse]
     """Judges a batch of vectors."""
@@ -49,7 +50,8 @@ class InspectionServiceAsyncStub(InspectionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Inspect: _aio.StreamStreamMultiCallable[_inspection_service_pb2.InspectRequest, _inspection_service_pb2.InspectResponse]  # type: ignore[assignment]
     """Judges a stream of vectors. Every vector gets exactly one answer, in order; a bad one gets an error and the stream
-    goes on. When the server stops it says so, answers all it has accepted, and closes.
+    goes on. When the server stops it says so, answers all it has accepted, and closes. A stream that has a stream_id can
+    be taken up again after its connection broke.
     """
     Classify: _aio.UnaryUnaryMultiCallable[_inspection_service_pb2.ClassifyRequest, _inspection_service_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Judges a batch of vectors."""
@@ -66,7 +68,8 @@ class InspectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inspection_service_pb2.InspectResponse], _abc.AsyncIterator[_inspection_service_pb2.InspectResponse]]:
         """Judges a stream of vectors. Every vector gets exactly one answer, in order; a bad one gets an error and the stream
-        goes on. When the server stops it says so, answers all it has accepted, and closes.
+        goes on. When the server stops it says so, answers all it has accepted, and closes. A stream that has a stream_id can
+        be taken up again after its connection broke.
         """
 
     @_abc_1.abstractmethod
