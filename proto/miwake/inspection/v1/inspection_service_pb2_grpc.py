@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from miwake.inspection.v1 import inspection_service_pb2 as miwake_dot_inspection_dot_v1_dot_inspection__service__pb2
+from miwake.inspection.v1 import verification_pb2 as miwake_dot_inspection_dot_v1_dot_verification__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +51,11 @@ class InspectionServiceStub:
                 request_serializer=miwake_dot_inspection_dot_v1_dot_inspection__service__pb2.SearchNeighboursRequest.SerializeToString,
                 response_deserializer=miwake_dot_inspection_dot_v1_dot_inspection__service__pb2.SearchNeighboursResponse.FromString,
                 _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/miwake.inspection.v1.InspectionService/Verify',
+                request_serializer=miwake_dot_inspection_dot_v1_dot_verification__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=miwake_dot_inspection_dot_v1_dot_verification__pb2.VerifyResponse.FromString,
+                _registered_method=True)
 
 
 class InspectionServiceServicer:
@@ -79,6 +85,13 @@ class InspectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Verify(self, request, context):
+        """Says of pairs of vectors whether the two are of the same class.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InspectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +109,11 @@ def add_InspectionServiceServicer_to_server(servicer, server):
                     servicer.SearchNeighbours,
                     request_deserializer=miwake_dot_inspection_dot_v1_dot_inspection__service__pb2.SearchNeighboursRequest.FromString,
                     response_serializer=miwake_dot_inspection_dot_v1_dot_inspection__service__pb2.SearchNeighboursResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=miwake_dot_inspection_dot_v1_dot_verification__pb2.VerifyRequest.FromString,
+                    response_serializer=miwake_dot_inspection_dot_v1_dot_verification__pb2.VerifyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +198,33 @@ class InspectionService:
             '/miwake.inspection.v1.InspectionService/SearchNeighbours',
             miwake_dot_inspection_dot_v1_dot_inspection__service__pb2.SearchNeighboursRequest.SerializeToString,
             miwake_dot_inspection_dot_v1_dot_inspection__service__pb2.SearchNeighboursResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/miwake.inspection.v1.InspectionService/Verify',
+            miwake_dot_inspection_dot_v1_dot_verification__pb2.VerifyRequest.SerializeToString,
+            miwake_dot_inspection_dot_v1_dot_verification__pb2.VerifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

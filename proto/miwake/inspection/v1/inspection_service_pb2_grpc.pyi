@@ -6,6 +6,7 @@ The service a line talks to."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from miwake.inspection.v1 import inspection_service_pb2 as _inspection_service_pb2
+from miwake.inspection.v1 import verification_pb2 as _verification_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -42,6 +43,8 @@ class InspectionServiceStub:
     """Judges a batch of vectors."""
     SearchNeighbours: _grpc.UnaryUnaryMultiCallable[_inspection_service_pb2.SearchNeighboursRequest, _inspection_service_pb2.SearchNeighboursResponse]
     """Finds the references nearest to each vector of a batch, without judging."""
+    Verify: _grpc.UnaryUnaryMultiCallable[_verification_pb2.VerifyRequest, _verification_pb2.VerifyResponse]
+    """Says of pairs of vectors whether the two are of the same class."""
 
 @_typing.type_check_only
 class InspectionServiceAsyncStub(InspectionServiceStub):
@@ -57,6 +60,8 @@ class InspectionServiceAsyncStub(InspectionServiceStub):
     """Judges a batch of vectors."""
     SearchNeighbours: _aio.UnaryUnaryMultiCallable[_inspection_service_pb2.SearchNeighboursRequest, _inspection_service_pb2.SearchNeighboursResponse]  # type: ignore[assignment]
     """Finds the references nearest to each vector of a batch, without judging."""
+    Verify: _aio.UnaryUnaryMultiCallable[_verification_pb2.VerifyRequest, _verification_pb2.VerifyResponse]  # type: ignore[assignment]
+    """Says of pairs of vectors whether the two are of the same class."""
 
 class InspectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges inspection vectors against a station's references."""
@@ -87,5 +92,13 @@ class InspectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inspection_service_pb2.SearchNeighboursResponse, _abc.Awaitable[_inspection_service_pb2.SearchNeighboursResponse]]:
         """Finds the references nearest to each vector of a batch, without judging."""
+
+    @_abc_1.abstractmethod
+    def Verify(
+        self,
+        request: _verification_pb2.VerifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_pb2.VerifyResponse, _abc.Awaitable[_verification_pb2.VerifyResponse]]:
+        """Says of pairs of vectors whether the two are of the same class."""
 
 def add_InspectionServiceServicer_to_server(servicer: InspectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
