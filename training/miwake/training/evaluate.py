@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.anchors import AnchorKind
+    from miwake.indexer.assessing.answering import IndexAnswers
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.records import Records
     from miwake.indexer.verdict.calibration import Calibration
@@ -74,6 +75,49 @@ class EmbedderEvaluation(Assessment):
     calibrations: tuple[CalibrationUsed, ...]
     not_calibrated: str
 
+    def answering_way(self) -> str:
+        """Return which of ``ways`` an index would answer by; the majority where nothing could be calibrated."""
+        if not self.calibrations:
+            return "15 nearest"
+        used = self.calibrations[0]
+        anchor = "nearest anchor" if used.anchors == "class-mean" else "nearest mean embedding"
+        return {"nearest_anchor": anchor, "vote": "vote", "soart3_vote": "SOART3 vote"}[used.method]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Queries that were put to references: what every way says, and why nothing was calibrated, or the empty text."""
+
+    trial: Trial
+    answers: Answers
+    indexed: IndexAnswers | None
+    not_calibrated: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """An evaluation, and what it was read off.
+
+    Attributes
+    ----------
+    evaluation : EmbedderEvaluation
+    queries, references : Records
+        Q and R rows; the same where all rows are asked.
+    trial : Trial
+        Their embeddings, and the anchors of the references.
+    answers : Answers
+        The labels that each way gives the queries.
+    indexed : IndexAnswers or None
+        What an index of the references says of the queries; None where nothing could be calibrated.
+    """
+
+    evaluation: EmbedderEvaluation
+    queries: Records
+    references: Records
+    trial: Trial
+    answers: Answers
+    indexed: IndexAnswers | None
+
 
 def evaluate_held_out(embedder: Embedder, records: Records) -> EmbedderEvaluation:
     """Evaluate on the held-out split of ``records``, against its training split as references.
@@ -85,13 +129,7 @@ def evaluate_held_out(embedder: Embedder, records: Records) -> EmbedderEvaluatio
     DataError, EmbedderError
         If one side of the split is empty, or the data do not fit the embedder.
     """
-    references, queries = held_out_split(records)
-    if not len(references) or not len(queries):
-        message = (
-            f"{records.source}: {len(references)} training and {len(queries)} held-out rows, expected some of each"
-        )
-        raise DataError(message)
-    return _evaluate(embedder, queries, references)
+    return examine_held_out(embedder, records).evaluation
 
 
 def evaluate_all(embedder: Embedder, records: Records) -> EmbedderEvaluation:
@@ -106,10 +144,47 @@ def evaluate_all(embedder: Embedder, records: Records) -> EmbedderEvaluation:
     EmbedderError
         If the data do not fit the embedder.
     """
-    return _evaluate(embedder, records, records)
+    return examine_all(embedder, records).evaluation
 
 
-def _evaluate(embedder: Embedder, queries: Records, references: Records) -> EmbedderEvaluation:
+def examine_held_out(embedder: Embedder, records: Records) -> Examination:
+    """Return what ``evaluate_held_out`` does, with what it was read off."""
+    references, queries = held_out_sides(records)
+    return _examine(embedder, queries, references)
+
+
+def held_out_sides(records: Records) -> tuple[Records, Records]:
+    """Return the training rows, which are references, and the held-out rows, which are queries.
+
+    Raises
+    ------
+    DataError
+        If there are none on one side.
+    """
+    references, queries = held_out_split(records)
+    if not len(references) or not len(queries):
+        message = (
+            f"{records.source}: {len(references)} training and {len(queries)} held-out rows, expected some of each"
+        )
+        raise DataError(message)
+    return references, queries
+
+
+def examine_all(embedder: Embedder, records: Records) -> Examination:
+    """Return what ``evaluate_all`` does, with what it was read off."""
+    return _examine(embedder, records, records)
+
+
+def ask(embedder: Embedder, queries: Records, references: Records) -> Asked:
+    """Put queries to references, every way to a label; where both are the same records, each to the other parts.
+
+    Raises
+    ------
+    FittedRowsError
+        If the embedder was fitted on any of the queries.
+    EmbedderError
+        If the data do not fit the embedder.
+    """
     _refuse_misfits(embedder, queries)
     refuse_fitted_rows(embedder, queries)
     query_parts = tuple(part or row for part, row in zip(queries.parts, queries.ids, strict=True))
@@ -117,22 +192,35 @@ def _evaluate(embedder: Embedder, queries: Records, references: Records) -> Embe
     trial, why_not = _calibrated(
         _trial(embedder, queries, references, query_parts, reference_parts), embedder, references
     )
-    answers = _answers(trial, query_parts, reference_parts, queries.pass_labels)
+    indexed = answer(trial, queries.pass_labels) if trial.fits else None
+    return Asked(trial, _answers(trial, query_parts, reference_parts, indexed), indexed, why_not)
+
+
+def _examine(embedder: Embedder, queries: Records, references: Records) -> Examination:
+    asked = ask(embedder, queries, references)
     found = assess(
-        trial,
-        answers,
+        asked.trial,
+        asked.answers,
         parts=queries.parts,
         groups=queries.groups,
         pass_labels=queries.pass_labels,
         known_to_embedder=embedder.card.labels,
     )
-    return EmbedderEvaluation(
+    evaluation = EmbedderEvaluation(
         **values_of(found),
         source=queries.source,
         embedder_id=embedder.card.embedder_id,
         n_references=len(references),
-        calibrations=tuple(_used(fit) for fit in trial.fits),
-        not_calibrated=why_not,
+        calibrations=tuple(_used(fit) for fit in asked.trial.fits),
+        not_calibrated=asked.not_calibrated,
+    )
+    return Examination(
+        evaluation=evaluation,
+        queries=queries,
+        references=references,
+        trial=asked.trial,
+        answers=asked.answers,
+        indexed=asked.indexed,
     )
 
 
@@ -185,7 +273,7 @@ def _calibration(
 
 
 def _answers(
-    trial: Trial, query_parts: Sequence[str], reference_parts: Sequence[str], pass_labels: Sequence[int]
+    trial: Trial, query_parts: Sequence[str], reference_parts: Sequence[str], found: IndexAnswers | None
 ) -> Answers:
     queries, references = trial.queries.embeddings, trial.references.embeddings
     voted, shares = vote_labels(
@@ -201,11 +289,10 @@ def _answers(
         anchor_labels(queries, anchors.embeddings, anchors.labels)
         for anchors in (trial.anchors["class-mean"], trial.anchors["mean-embedding"])
     )
-    if not trial.fits:
+    if found is None:
         return Answers(
             nearest_anchor=Answer(nearest), nearest_mean_embedding=Answer(nearest_mean), nearest_references=majority
         )
-    found = answer(trial, pass_labels)
     return Answers(
         nearest_anchor=found.of(nearest),
         nearest_mean_embedding=found.of(nearest_mean),
