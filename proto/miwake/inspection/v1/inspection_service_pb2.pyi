@@ -42,15 +42,17 @@ class AnswerOptions(_message.Message):
     omit_anchors: _builtins.bool
     """Leave the distances to the class anchors out, and their bytes."""
     await_record: _builtins.bool
-    """Hold each answer back until it is in the verdict log. Refused where the server keeps none."""
+    """Hold each answer back until it is in the verdict log. Refused where the server keeps none. Where the log cannot be
+    written, the answer comes all the same, and its provenance says that it is not recorded.
+    """
     @_builtins.property
     def search(self) -> _search_options_pb2.SearchOptions:
         """How the neighbours that are returned are found. Where absent: as they were for the verdict."""
 
     @_builtins.property
     def answer_within(self) -> _duration_pb2.Duration:
-        """A vector that has waited this long for its turn gets an error with the reason EXPIRED instead of a verdict. Where
-        absent: none does.
+        """A vector that has waited this long for its turn, since the server read it, gets an error with the reason EXPIRED
+        instead of a verdict. Where absent: none does.
         """
 
     def __init__(
@@ -90,20 +92,29 @@ class InspectRequest(_message.Message):
     station: _builtins.str
     """The station. May be empty where the server has one; may not change within a stream."""
     stream_id: _builtins.str
-    """The caller's name for this stream, unlike any other's; in the first message only. With it, a caller whose connection
-    broke goes on where it was: it opens a new stream of the same name, gives n_received, and sends again whatever it has
-    no answer to. Nothing is lost or answered twice. Where empty: the stream cannot be taken up again.
+    """The caller's name for this stream, unlike any other's, such as a UUID, of at most 200 characters; in the first message
+    only. With it, a caller whose connection broke goes on where it was: it opens a new stream of the same name, gives
+    n_received in its first message, and sends again whatever it has no answer to, or waits for the first
+    acknowledgement and sends what that does not count. Nothing is lost or answered twice. A call that is still open on
+    the old connection ends with ABORTED and the reason STREAM_TAKEN_OVER. Where empty: the stream cannot be taken up
+    again.
     """
     first_sequence: _builtins.int
-    """The sequence of the first of these vectors. Where absent: one more than the last. Vectors that the server has accepted
-    already are passed over; a gap is refused.
+    """The sequence of the first of these vectors. Where absent: the one after the last vector of this call, and in its first
+    message n_received. Vectors that the server has accepted already are passed over; a gap is refused.
     """
     n_received: _builtins.int
-    """How many answers of this stream the caller has received: the server keeps the others, and in the first message it
-    sends again what comes after them.
+    """How many answers of this stream the caller has received, from its first. In the first message it says that the stream
+    is taken up again, also where it is 0: the server sends what comes after them, and where it does not know the stream
+    any more it begins to count there. Absent in the first message, the stream is a new one, and refused where the server
+    knows its name. In any other message it lets the server forget those answers: it keeps one window of answers beyond
+    them.
     """
     generation: _builtins.str
-    """The generation that must answer, in the first message only. Where empty: always the current one."""
+    """The generation that must answer, in the first message only, and the same where a stream is taken up again. Changes of
+    its references are followed while it is the current one; where it is not, it answers at its base revision. Where
+    empty: always the current one.
+    """
     @_builtins.property
     def context(self) -> _vector_pb2.InspectionContext:
         """Holds for vectors without a context of their own."""
@@ -152,9 +163,13 @@ class Acknowledgement(_message.Message):
     N_ACCEPTED_FIELD_NUMBER: _builtins.int
     N_RECORDED_FIELD_NUMBER: _builtins.int
     n_accepted: _builtins.int
-    """The number of vectors of this stream that were accepted: each will be answered."""
+    """The number of vectors of this stream that were accepted, from its first: each will be answered, and need not be sent
+    again while this server lives. The sequence of the first that was not.
+    """
     n_recorded: _builtins.int
-    """The number of answers of this stream, from its first, that are in the verdict log. Absent where the server keeps none."""
+    """The sequence before which every answer that this server gave in this stream is in the verdict log. Absent where the
+    server keeps none.
+    """
     def __init__(
         self,
         *,
@@ -173,7 +188,9 @@ Global___Acknowledgement: _TypeAlias = Acknowledgement  # noqa: Y015
 
 @_typing.final
 class BackOff(_message.Message):
-    """The server has more to do than it can: it reads no more of this stream for now. What was sent is kept."""
+    """The server has more to do than it can, with all its callers: it reads no more of this stream for now. What was sent is
+    kept; nothing has to be sent again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -246,7 +263,9 @@ class InspectResponse(_message.Message):
 
     @_builtins.property
     def acknowledgement(self) -> Global___Acknowledgement:
-        """Set in the first message and from time to time where the stream has a stream_id, or the server keeps a verdict log."""
+        """Set in the first message, which holds nothing else, and with all answers, where the stream has a stream_id; with all
+        answers where the server keeps a verdict log.
+        """
 
     @_builtins.property
     def back_off(self) -> Global___BackOff:
