@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from miwake.server.batcher import Batcher
     from miwake.server.intake import Limits
+    from miwake.server.recording import Recorder
     from miwake.server.stations import Stations
 
 
@@ -27,6 +28,8 @@ class Engine:
     limits : Limits
     encoded : function of seconds, or None
         Told how long each response of a stream took to be encoded.
+    recorder : Recorder or None
+        Given every delivery of verdicts, where they are recorded.
     """
 
     stations: Stations
@@ -34,6 +37,7 @@ class Engine:
     calls: Calls
     limits: Limits
     encoded: Callable[[float], object] | None = None
+    recorder: Recorder | None = None
 
     @classmethod
     def of(
@@ -43,7 +47,8 @@ class Engine:
         limits: Limits,
         *,
         encoded: Callable[[float], object] | None = None,
+        recorder: Recorder | None = None,
     ) -> Engine:
         """Return an engine that no call has been made to yet."""
         calls = Calls(batcher, max_streams=limits.max_streams)
-        return cls(stations=stations, batcher=batcher, calls=calls, limits=limits, encoded=encoded)
+        return cls(stations=stations, batcher=batcher, calls=calls, limits=limits, encoded=encoded, recorder=recorder)
