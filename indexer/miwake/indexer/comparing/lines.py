@@ -6,29 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from miwake.indexer.comparing.flips import ALARMS
+from miwake.indexer.telling.rates import interval, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from miwake.indexer.comparing.comparison import Comparison
     from miwake.indexer.comparing.flips import Flip
-    from miwake.indexer.evaluation import Rate
-
-
-def percent(share: float, *, signed: bool = False) -> str:
-    """Return a share in per cent, with its sign where it is a change."""
-    return f"{100 * share:+.2f} %" if signed else f"{100 * share:.2f} %"
-
-
-def interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Return an interval of shares."""
-    sign = "+" if signed else ""
-    return f"({100 * low:{sign}.2f} … {100 * high:{sign}.2f})"
-
-
-def rate_text(rate: Rate) -> str:
-    """Return a rate with its interval and its counts."""
-    return f"{percent(rate.value)} {interval(rate.low, rate.high)}, {rate.n_counted} of {rate.n_rows}"
 
 
 def summary(comparison: Comparison) -> str:

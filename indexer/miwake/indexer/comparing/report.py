@@ -9,11 +9,10 @@ import numpy as np
 
 from miwake.indexer.answers import Decision
 from miwake.indexer.comparing.flips import ALARMS
-from miwake.indexer.comparing.lines import interval, percent, rate_text, summary, truth
-from miwake.indexer.errors import DataError
-from miwake.indexer.storage.files import write_durably
-from miwake.indexer.telling.pages import END, figure, head, table
+from miwake.indexer.comparing.lines import summary, truth
+from miwake.indexer.telling.pages import END, MapFigure, card, head, table, write
 from miwake.indexer.telling.pictures import difference_png, heat_map_png
+from miwake.indexer.telling.rates import interval, percent, rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,13 +62,7 @@ def write_page(target: Path, comparison: Comparison, sides: tuple[Side, Side], r
         return (records.vectors[row_of[flip.id]], *nearest)
 
     path = target if target.suffix == ".html" else target / PAGE_FILE
-    text = page(comparison, vectors, records.heat_map_shape)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        message = f"{path}: cannot be written: {error.strerror}"
-        raise DataError(message) from error
+    write(path, page(comparison, vectors, records.heat_map_shape))
     return path
 
 
@@ -162,33 +155,33 @@ def _flip(
     difference = part - second
     most = float(np.abs(difference).max()) or 1.0
     figures = (
-        ("the part", heat_map_png(part, low, high), [f"{low:g} (dark) … {high:g} (bright)"]),
-        ("nearest before", heat_map_png(first, low, high), _nearest(flip.first)),
-        ("nearest after", heat_map_png(second, low, high), _nearest(flip.second)),
-        (
+        MapFigure("the part", heat_map_png(part, low, high), (f"{low:g} (dark) … {high:g} (bright)",)),
+        MapFigure("nearest before", heat_map_png(first, low, high), _nearest(flip.first)),
+        MapFigure("nearest after", heat_map_png(second, low, high), _nearest(flip.second)),
+        MapFigure(
             "difference",
             difference_png(difference, most),
-            ["the part minus nearest after", f"blue −{most:g}, orange {most:g}"],
+            ("the part minus nearest after", f"blue −{most:g}, orange {most:g}"),
         ),
     )
-    alarm = " alarm" if flip.effect in ALARMS else ""
     effect = f" — {flip.effect}" if flip.effect else ""
-    return (
-        f'<section class="card{alarm}">\n<h3>{number}. {escape(flip.kind)}{escape(effect)}: '
-        f"<bdi>{escape(flip.id)}</bdi></h3>\n"
-        f"<p>part <bdi>{escape(flip.part or '(not named)')}</bdi>, <bdi>{escape(truth(flip))}</bdi><br>\n"
-        f"before: {_answer(flip.first)}<br>\nafter: {_answer(flip.second)}</p>\n"
-        '<div class="maps">\n'
-        + "".join(figure(name, png, captions) for name, png, captions in figures)
-        + "</div>\n</section>\n"
+    return card(
+        f"{number}. {escape(flip.kind)}{escape(effect)}: <bdi>{escape(flip.id)}</bdi>",
+        (
+            f"part <bdi>{escape(flip.part or '(not named)')}</bdi>, <bdi>{escape(truth(flip))}</bdi>",
+            f"before: {_answer(flip.first)}",
+            f"after: {_answer(flip.second)}",
+        ),
+        figures,
+        is_alarm=flip.effect in ALARMS,
     )
 
 
-def _nearest(answer: Answer) -> list[str]:
-    return [
+def _nearest(answer: Answer) -> tuple[str, str]:
+    return (
         answer.reference_id,
         f"label {answer.reference_label}, distance {answer.distance:.3f}, match distance {answer.match_distance:.3f}",
-    ]
+    )
 
 
 def _answer(answer: Answer) -> str:

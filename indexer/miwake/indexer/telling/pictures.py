@@ -41,6 +41,12 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
+def size_of(png: bytes) -> tuple[int, int]:
+    """Return the width and the height of a PNG in pixels."""
+    with Image.open(io.BytesIO(png)) as image:
+        return image.size
+
+
 def _png(values: NDArray[np.float32], low: float, high: float, points: Sequence[str]) -> bytes:
     width = high - low if high > low else 1.0
     shares = (values.astype(np.float64) - low) / width

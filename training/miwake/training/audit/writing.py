@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.errors import DataError
-from miwake.indexer.storage.files import write_durably
 from miwake.indexer.telling import pages
+from miwake.indexer.telling.pages import MapFigure
 from miwake.indexer.telling.pictures import difference_png, heat_map_png
+from miwake.indexer.telling.rates import NOTHING, percent, rate_text
 from miwake.training.audit.suspects import MEANINGS, Kind, Suspect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miwake.indexer.evaluation import Evaluation, Rate
+    from miwake.indexer.evaluation import Evaluation
     from miwake.indexer.records import Records
     from miwake.training.audit.auditing import Audit
 
@@ -54,13 +54,8 @@ def write_audit(folder: Path, audit: Audit, records: Records) -> tuple[Path, Pat
         If they cannot be written.
     """
     paths = folder / PAGE_FILE, folder / TABLE_FILE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in zip(paths, (page(audit, records), table(audit)), strict=True):
-            write_durably(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        message = f"{folder}: cannot be written: {error.strerror}"
-        raise DataError(message) from error
+    for path, text in zip(paths, (page(audit, records), table(audit)), strict=True):
+        pages.write(path, text)
     return paths
 
 
@@ -102,7 +97,7 @@ def accuracy_rows(audit: Audit) -> list[tuple[str, str, str]]:
     first, second = audit.as_given, audit.without_suspects
 
     def pair(name: str, attribute: str) -> tuple[str, str, str]:
-        without = "–" if second is None else rate_text(getattr(second, attribute))
+        without = NOTHING if second is None else rate_text(getattr(second, attribute))
         return name, rate_text(getattr(first, attribute)), without
 
     return [
@@ -113,18 +108,11 @@ def accuracy_rows(audit: Audit) -> list[tuple[str, str, str]]:
     ]
 
 
-def rate_text(rate: Rate | None) -> str:
-    """Return a rate with its interval and its counts, for people."""
-    if rate is None:
-        return "–"
-    return f"{rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] ({rate.n_counted:,} of {rate.n_rows:,})"
-
-
 def _balanced(first: Evaluation, second: Evaluation | None) -> tuple[str, str, str]:
     return (
         "balanced accuracy",
-        f"{first.balanced_accuracy:.1%}",
-        "–" if second is None else f"{second.balanced_accuracy:.1%}",
+        percent(first.balanced_accuracy),
+        percent(None if second is None else second.balanced_accuracy),
     )
 
 
@@ -169,32 +157,32 @@ def _section(kind: Kind, ranked: list[tuple[int, Suspect]], records: Records, n_
 
 
 def _card(rank: int, one: Suspect, records: Records) -> str:
-    alarm = " alarm" if one.kind in {Kind.CONTRADICTION, Kind.MISLABELLED, Kind.TWIN} else ""
     where = f"part {one.part or '(not named)'}, {one.split or 'no split'}, row {one.row}, score {one.score:.4g}"
-    return (
-        f'<section class="card{alarm}">\n<h3>{rank}. <bdi>{escape(one.id)}</bdi>: '
-        f"<bdi>{escape(_label(one.label, one.failure_mode))}</bdi></h3>\n<p><bdi>{escape(one.what)}</bdi><br>\n"
-        f'<bdi>{escape(where)}</bdi></p>\n<div class="maps">\n{_maps(one, records)}</div>\n</section>\n'
+    return pages.card(
+        f"{rank}. <bdi>{escape(one.id)}</bdi>: <bdi>{escape(_label(one.label, one.failure_mode))}</bdi>",
+        (f"<bdi>{escape(one.what)}</bdi>", f"<bdi>{escape(where)}</bdi>"),
+        _maps(one, records),
+        is_alarm=one.kind in {Kind.CONTRADICTION, Kind.MISLABELLED, Kind.TWIN},
     )
 
 
-def _maps(one: Suspect, records: Records) -> str:
+def _maps(one: Suspect, records: Records) -> tuple[MapFigure, ...]:
     shape = records.heat_map_shape
     own = records.vectors[one.row].reshape(shape)
     if not np.isfinite(own).all():
-        return ""
+        return ()
     other = None if one.other_row is None else records.vectors[one.other_row].reshape(shape)
     both = own if other is None else np.stack([own, other])
     low, high = float(both.min()), float(both.max())
-    text = pages.figure("the record", heat_map_png(own, low, high), [f"{low:g} (dark) … {high:g} (bright)"])
+    record = MapFigure("the record", heat_map_png(own, low, high), (f"{low:g} (dark) … {high:g} (bright)",))
     if other is None or one.other_row is None:
-        return text
+        return (record,)
     label = _label(int(records.labels[one.other_row]), records.failure_modes[one.other_row])
     most = float(np.abs(own - other).max()) or 1.0
     return (
-        text
-        + pages.figure("beside it", heat_map_png(other, low, high), [one.other, label])
-        + pages.figure("difference", difference_png(own - other, most), [f"blue −{most:g}, orange {most:g}"])
+        record,
+        MapFigure("beside it", heat_map_png(other, low, high), (one.other, label)),
+        MapFigure("difference", difference_png(own - other, most), (f"blue −{most:g}, orange {most:g}",)),
     )
 
 
