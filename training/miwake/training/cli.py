@@ -96,7 +96,8 @@ def evaluate(
         from miwake.indexer.sources.reader import read_records  # noqa: PLC0415
         from miwake.indexer.storage.generation import system_errors  # noqa: PLC0415
         from miwake.training.evaluate import evaluate_all, evaluate_held_out  # noqa: PLC0415
-        from miwake.training.tables import evaluation_tables  # noqa: PLC0415
+        from miwake.training.grids import evaluation_grids  # noqa: PLC0415
+        from miwake.training.tables import evaluation_table  # noqa: PLC0415
 
         records = read_records(data, reading)
         for warning in records.warnings:
@@ -111,7 +112,7 @@ def evaluate(
         if as_json:
             print(told)
         else:
-            Console().print(*evaluation_tables(found), sep="\n\n")
+            Console().print(*map(evaluation_table, evaluation_grids(found)), sep="\n\n")
 
 
 @app.command()

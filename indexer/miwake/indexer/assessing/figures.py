@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from miwake.indexer.assessing.trial import Distance
 
 
+WAYS = {
+    "nearest anchor": "nearest_anchor",
+    "nearest mean embedding": "nearest_mean_embedding",
+    "15 nearest": "nearest_references",
+    "vote": "vote",
+    "SOART3 vote": "soart3_vote",
+}
+"""The ways to a label: what people call them, and the attributes of ``Figures`` and ``Answers``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """How right some queries are answered, and how well their embeddings tell classes apart.
@@ -53,13 +63,7 @@ class Figures:
 
     def ways(self) -> dict[str, Evaluation | None]:
         """Return the ways to a label by name."""
-        return {
-            "nearest anchor": self.nearest_anchor,
-            "nearest mean embedding": self.nearest_mean_embedding,
-            "15 nearest": self.nearest_references,
-            "vote": self.vote,
-            "SOART3 vote": self.soart3_vote,
-        }
+        return {name: getattr(self, attribute) for name, attribute in WAYS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
