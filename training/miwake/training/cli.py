@@ -154,6 +154,49 @@ def audit(
             print(line)
 
 
+@app.command()
+@with_read_options
+def ablate(
+    data: Annotated[list[str], typer.Argument(metavar="DATA…", help=f"One or more. {DATA_HELP}")],
+    arms: Annotated[
+        list[str], typer.Option("--arm", help="[NAME=]PRESET[,setting=value…]; the first is the baseline.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the cells and of ablation.json, .csv and .md.")],
+    seeds: Annotated[int, typer.Option(min=1, help="So many, from 0.")] = 3,
+    steps: Annotated[int | None, typer.Option(min=1, help="Budget of every arm; by default its own.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value for one setting of every arm; repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes side by side, each with one thread.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    *,
+    reading: ReadSettings,
+) -> None:
+    """Fit presets to data with several seeds and tell by how much they differ, with paired intervals.
+
+    A cell that is finished stays: the same command goes on after an interruption, and another one that asks for some of
+    the same settings, data and seeds takes what is there.
+    """
+    _wait_without_spinning()
+    with _errors_as_one_line():
+        from miwake.indexer.threads import pin_threads  # noqa: PLC0415
+        from miwake.training.ablation import arms as naming  # noqa: PLC0415
+        from miwake.training.ablation import comparing, running, telling  # noqa: PLC0415
+
+        common = ["threads=1", *(overrides or ()), *(() if steps is None else (f"steps={steps}",))]
+        chosen = naming.arms_of(arms, common)
+        places = running.places_of(data, chosen, seeds, out, reading=reading, warn=_warn)
+        pin_threads()
+        progress = running.Progress(places, tell=lambda line: print(line, file=sys.stderr))
+        found = comparing.compare(running.run(places, n_jobs=jobs, report=progress))
+        paths = telling.write_ablation(out, found)
+        if as_json:
+            print(telling.json_text(found), end="")
+            return
+        Console().print(*telling.tables(found), sep="\n\n")
+        print(f"written to {', '.join(str(path) for path in paths)}")
+
+
 def _wait_without_spinning() -> None:
     """Let PyTorch's threads sleep while they wait for each other; it is read when PyTorch is loaded.
 

@@ -10,7 +10,8 @@
     ├── ResumeError                     an interrupted run cannot be gone on with
     ├── ExportError                     the network cannot be handed over
     │   └── ParityError                 ONNX Runtime and PyTorch disagree
-    └── FittedRowsError                 an evaluation was asked for on rows that the embedder was fitted on
+    ├── FittedRowsError                 an evaluation was asked for on rows that the embedder was fitted on
+    └── AblationError                   a cell of an ablation cannot be measured
 """
 
 N_SHOWN_IDS = 8
@@ -89,3 +90,7 @@ class FittedRowsError(TrainingError):
         self.n_fitted = n_fitted
         self.n_rows = n_rows
         self.first = first
+
+
+class AblationError(TrainingError):
+    """A cell of an ablation cannot be measured; the ones that are finished are kept."""
