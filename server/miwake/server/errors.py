@@ -5,9 +5,15 @@
     ServerError
     ├── SettingsError                    the settings cannot be used as they are
     ├── AddressError                     the address cannot be listened on
+    ├── CredentialsError                 a certificate, key or token file cannot be used
+    ├── WorkerError                      a worker process cannot serve
+    ├── UnauthenticatedError             a caller does not say who it is
     ├── RequestError (ValueError)        a whole request is refused
     ├── UnknownStationError (LookupError) no station of that name is served
     ├── UnknownGenerationError (LookupError) the station answers with another generation
+    ├── MissingGenerationError (LookupError) the station has no such generation
+    ├── UnusableGenerationError          the station has it, and it cannot be opened
+    ├── StreamTakenOverError             another call has taken the stream up
     ├── UnknownOperationError (LookupError) there is no rebuild of that name
     ├── BusyStationError                 a rebuild of the station is under way
     ├── IndexNotLoadedError              the stations are still being loaded
@@ -29,6 +35,18 @@ class SettingsError(ServerError):
 
 class AddressError(ServerError):
     """The address cannot be listened on: it is taken, or it is not a loopback address."""
+
+
+class CredentialsError(ServerError):
+    """A certificate, key or token file cannot be used; the message names the file."""
+
+
+class WorkerError(ServerError):
+    """A worker process cannot serve; the message is its own."""
+
+
+class UnauthenticatedError(ServerError):
+    """A caller shows no token, or none that is known here."""
 
 
 class RequestError(ServerError, ValueError):
@@ -57,6 +75,33 @@ class UnknownGenerationError(ServerError, LookupError):
         self.generation = generation
         self.station = station
         self.served = served
+
+
+class MissingGenerationError(ServerError, LookupError):
+    """The station has no generation of that name, neither current nor kept."""
+
+    def __init__(self, generation: str, *, station: str) -> None:
+        super().__init__(f"station {station!r} has no generation {generation!r}")
+        self.generation = generation
+        self.station = station
+
+
+class UnusableGenerationError(ServerError):
+    """The station has the generation that is named, and it cannot be opened."""
+
+    def __init__(self, generation: str, *, station: str, problem: str) -> None:
+        super().__init__(f"generation {generation!r} of station {station!r} cannot be opened: {problem}")
+        self.generation = generation
+        self.station = station
+        self.problem = problem
+
+
+class StreamTakenOverError(ServerError):
+    """Another call has taken the stream up: this one ends."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"another call has taken up stream {stream_id!r}")
+        self.stream_id = stream_id
 
 
 class UnknownOperationError(ServerError, LookupError):

@@ -26,12 +26,15 @@ from miwake.server.errors import (
     BusyStationError,
     DeadlineError,
     IndexNotLoadedError,
+    MissingGenerationError,
     OverloadedError,
     RequestError,
     StoppingError,
+    StreamTakenOverError,
     UnknownGenerationError,
     UnknownOperationError,
     UnknownStationError,
+    UnusableGenerationError,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +63,9 @@ STATUSES: Mapping[type[Exception], Mapped] = {
     UnknownStationError: Mapped(grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     StationNotFoundError: Mapped(grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     UnknownGenerationError: Mapped(grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
+    MissingGenerationError: Mapped(grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
+    UnusableGenerationError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "GENERATION_UNUSABLE"),
+    StreamTakenOverError: Mapped(grpc.StatusCode.ABORTED, "STREAM_TAKEN_OVER"),
     UnknownOperationError: Mapped(grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"),
     BusyStationError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "REBUILD_UNDER_WAY"),
     IndexNotLoadedError: Mapped(grpc.StatusCode.UNAVAILABLE, "INDEX_NOT_LOADED"),
@@ -76,6 +82,18 @@ STATUSES: Mapping[type[Exception], Mapped] = {
     ArtifactCorruptError: Mapped(grpc.StatusCode.DATA_LOSS, "ARTIFACT_CORRUPT"),
 }
 """Errors that a caller is told. Any other is INTERNAL, with a fixed text; its cause goes to the log."""
+
+TOLD: Mapping[type[Exception], Mapping[str, str]] = {
+    UnknownStationError: {"station": "station", "served": "served"},
+    UnknownGenerationError: {"station": "station", "generation": "generation", "served": "served"},
+    MissingGenerationError: {"station": "station", "generation": "generation"},
+    UnusableGenerationError: {"station": "station", "generation": "generation"},
+    StreamTakenOverError: {"stream_id": "stream_id"},
+    BusyStationError: {"station": "station", "operation": "operation"},
+    ReferenceNotFoundError: {"station": "station", "id": "reference_id"},
+    OverloadedError: {"what": "what", "limit": "limit"},
+}
+"""The ErrorInfo's metadata: by name, the attribute of the error."""
 
 INTERNAL = Mapped(grpc.StatusCode.INTERNAL, "INTERNAL")
 INTERNAL_TEXT = "the server failed on this call; the cause is in its log"
@@ -110,17 +128,9 @@ def status_of(error: Exception) -> Any:
 
 
 def _metadata(error: Exception) -> Mapping[str, str]:
-    if isinstance(error, UnknownStationError):
-        return {"station": error.station, "served": ",".join(error.served)}
-    if isinstance(error, UnknownGenerationError):
-        return {"station": error.station, "generation": error.generation, "served": error.served}
-    if isinstance(error, BusyStationError):
-        return {"station": error.station, "operation": error.operation}
-    if isinstance(error, ReferenceNotFoundError):
-        return {"station": error.station, "id": error.reference_id}
-    if isinstance(error, OverloadedError):
-        return {"what": error.what, "limit": str(error.limit)}
-    return {}
+    told = next((TOLD[kind] for kind in type(error).__mro__ if kind in TOLD), {})
+    values = {name: getattr(error, attribute) for name, attribute in told.items()}
+    return {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
 
 
 def _packed(detail: Message) -> any_pb2.Any:

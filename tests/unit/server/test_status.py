@@ -20,12 +20,15 @@ from miwake.server.errors import (
     BusyStationError,
     DeadlineError,
     IndexNotLoadedError,
+    MissingGenerationError,
     OverloadedError,
     RequestError,
     StoppingError,
+    StreamTakenOverError,
     UnknownGenerationError,
     UnknownOperationError,
     UnknownStationError,
+    UnusableGenerationError,
 )
 from miwake.server.status import STATUSES, status_of
 
@@ -40,6 +43,13 @@ CASES = [
         grpc.StatusCode.NOT_FOUND,
         "GENERATION_NOT_FOUND",
     ),
+    (MissingGenerationError("g2", station="a"), grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
+    (
+        UnusableGenerationError("g2", station="a", problem="x"),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "GENERATION_UNUSABLE",
+    ),
+    (StreamTakenOverError("s"), grpc.StatusCode.ABORTED, "STREAM_TAKEN_OVER"),
     (StationNotFoundError("x"), grpc.StatusCode.NOT_FOUND, "STATION_NOT_FOUND"),
     (IndexNotLoadedError(), grpc.StatusCode.UNAVAILABLE, "INDEX_NOT_LOADED"),
     (StoppingError(), grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING"),
