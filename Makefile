@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export DATA PRESET
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench faults proto clean
+.PHONY: help setup demo test check format bench accuracy faults proto clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -55,6 +55,9 @@ format: $(DEV_STAMP)  ## Format the code and mend what ruff can
 
 bench: $(DEV_STAMP)  ## Measure ratios against slow twins into build/bench.json
 	@PYTHONPATH=tests $(BIN)/python -m bench
+
+accuracy: $(DEV_STAMP)  ## Measure the default preset into build/accuracy.json: make accuracy [DATA="deeppcb …"] [JOBS=2]
+	@PYTHONPATH=tests $(BIN)/python -m accuracy $(DATA) $(if $(JOBS),--jobs $(JOBS))
 
 faults: $(DEV_STAMP)  ## Inject faults in full (minutes; needs a C compiler): counts into build/faults.json
 	@MIWAKE_MODEL_EXAMPLES=150 $(BIN)/python -m pytest -q tests/property/test_store_model.py
