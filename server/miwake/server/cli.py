@@ -8,9 +8,14 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from miwake.server.settings import Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -31,18 +36,30 @@ def serve(
     station: Annotated[
         list[str] | None, typer.Option(help="A station to serve, repeatable; all in the store where none is named.")
     ] = None,
-    address: Annotated[str | None, typer.Option(help="The loopback address to listen on. [127.0.0.1]")] = None,
+    address: Annotated[str | None, typer.Option(help="The address to listen on. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one. [50051]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the port. [1]")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="The server's certificate chain, PEM. [none]")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM. [none]")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Whose certificates clients must show, PEM. [none is asked for]")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Tokens that callers must show, a line each: NAME TOKEN. [none is asked for]")
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="The port for Prometheus metrics over HTTP; 0 takes a free one. [none]")
     ] = None,
+    metrics_address: Annotated[str | None, typer.Option(help="Where metrics are served. [a loopback address]")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Vectors computed together. [128]")] = None,
     queue_limit: Annotated[int | None, typer.Option(help="Vectors that wait to be computed. [4096]")] = None,
     max_streams: Annotated[int | None, typer.Option(help="Open streams. [4096]")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Other calls at once. [256]")] = None,
     stream_window: Annotated[int | None, typer.Option(help="Unanswered vectors of a stream. [256]")] = None,
     max_neighbours: Annotated[int | None, typer.Option(help="Neighbours in one answer. [100]")] = None,
     max_vectors: Annotated[int | None, typer.Option(help="Vectors in one message. [2048]")] = None,
     max_message_bytes: Annotated[int | None, typer.Option(help="Bytes of one message. [16 MiB]")] = None,
+    max_metadata_bytes: Annotated[int | None, typer.Option(help="Bytes of a call's metadata. [16384]")] = None,
     drain_timeout_s: Annotated[float | None, typer.Option(help="Seconds to answer what is accepted. [30]")] = None,
     poll_s: Annotated[float | None, typer.Option(help="Seconds between looks for a new generation. [0.25]")] = None,
     keepalive_s: Annotated[float | None, typer.Option(help="Silence before a client is asked for a sign. [20]")] = None,
@@ -75,17 +92,34 @@ def _serve(flags: dict[str, Any], config: Path | None) -> None:
     except SettingsError as error:
         _fail(error, status=2)
     configure_logging()
+    try:
+        if settings.workers > 1:
+            _supervise(settings)
+        else:
+            _serve_alone(settings)
+    except (ServerError, IndexerError) as error:
+        _fail(error, status=1)
+
+
+def _serve_alone(settings: Settings) -> None:
     from miwake.server.lifecycle import serve as serve_until  # noqa: PLC0415
     from miwake.server.opener import StoreOpener  # noqa: PLC0415
 
     stop = threading.Event()
-    _stop_on_signals(stop)
-    try:
-        serve_until(
-            settings, StoreOpener(), stop=stop, announce=lambda address: print(f"listening on {address}", flush=True)
-        )
-    except (ServerError, IndexerError) as error:
-        _fail(error, status=1)
+    _call_on_signals(stop.set)
+    serve_until(settings, StoreOpener(), stop=stop, announce=_announce)
+
+
+def _supervise(settings: Settings) -> None:
+    from miwake.server.workers.supervisor import Supervisor  # noqa: PLC0415
+
+    supervisor = Supervisor(settings)
+    _call_on_signals(supervisor.stop)
+    supervisor.run(_announce)
+
+
+def _announce(address: str) -> None:
+    print(f"listening on {address}", flush=True)
 
 
 def _fail(error: Exception, *, status: int) -> NoReturn:
@@ -93,22 +127,26 @@ def _fail(error: Exception, *, status: int) -> NoReturn:
     raise typer.Exit(status) from error
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _call_on_signals(stop: Callable[[], object]) -> None:
     """Let the first SIGTERM or SIGINT end the serving, and the second the process."""
 
     def handle(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        stop.set()
+        stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
 
 
-def configure_logging() -> None:
-    """Send every event, the libraries' own too, to stderr as one JSON object a line."""
+def configure_logging(worker: int | None = None) -> None:
+    """Send every event, the libraries' own too, to stderr as one JSON object a line, with the worker's number."""
     import structlog  # noqa: PLC0415
 
+    def name_worker(_: object, __: str, event: Any) -> Any:
+        return event if worker is None else {**event, "worker": worker}
+
     shared: list[Any] = [
+        name_worker,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

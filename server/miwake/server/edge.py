@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,9 +20,12 @@ from miwake.inspection.v1 import (
     reference_service_pb2,
     reference_service_pb2_grpc,
 )
+from miwake.server.access import Access, AccessInterceptor, Tokens
+from miwake.server.certificates import server_credentials
 from miwake.server.errors import AddressError
 from miwake.server.index_service import IndexService
 from miwake.server.interceptor import ErrorInterceptor
+from miwake.server.listening import listened_host
 from miwake.server.open_inference import OpenInferenceService
 from miwake.server.rebuilds import Rebuilds
 from miwake.server.reference_service import ReferenceService
@@ -47,8 +49,8 @@ INDEXES = index_service_pb2.DESCRIPTOR.services_by_name["IndexService"].full_nam
 SERVICES = (SERVICE, REFERENCES, INDEXES, OPEN_INFERENCE)
 """What this server serves beside health and reflection; health answers for each, and for the whole by an empty name."""
 
-OTHER_CALLS = 256
-"""Threads beyond those of the streams: unary calls, health and reflection."""
+OTHER_CALLS = 64
+"""Threads beyond those of streams and of other calls: health, reflection, telling callers that there are too many."""
 
 HANDSHAKE_TIMEOUT_MS = 3000
 """A connection that says nothing for this long is closed."""
@@ -73,20 +75,31 @@ class Edge:
     address: str
 
     @classmethod
-    def open(cls, settings: Settings, engine: Engine) -> Edge:
+    def open(cls, settings: Settings, engine: Engine, *, shares_port: bool = False) -> Edge:
         """Listen; health says NOT_SERVING until told otherwise.
+
+        Parameters
+        ----------
+        settings : Settings
+        engine : Engine
+        shares_port : bool
+            Whether other processes of this server listen there, too.
 
         Raises
         ------
         AddressError
-            If the address is taken, or no loopback address.
+            If the address is taken, or beyond the loopback without TLS and credentials.
+        CredentialsError
+            If a certificate or the tokens cannot be used.
         """
-        host = loopback(settings.address)
+        host = listened_host(settings)
+        credentials = server_credentials(settings)
+        access = Access(None if settings.token_file is None else Tokens(settings.token_file))
         n_threads = most_calls(settings)
         server = grpc.server(
             ThreadPoolExecutor(n_threads, thread_name_prefix="call"),
-            interceptors=[ErrorInterceptor(*SERVICES)],
-            options=_options(settings),
+            interceptors=[AccessInterceptor(access), ErrorInterceptor(*SERVICES, max_calls=settings.max_calls)],
+            options=_options(settings, shares_port=shares_port),
             maximum_concurrent_rpcs=n_threads,
         )
         checks = health.HealthServicer()
@@ -95,19 +108,26 @@ class Edge:
         inspection = InspectionService(engine)
         inspection_service_pb2_grpc.add_InspectionServiceServicer_to_server(inspection, server)
         writers = ReferenceWriters(engine.stations)
-        reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(ReferenceService(engine, writers), server)
+        reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
+            ReferenceService(engine, writers, access), server
+        )
         rebuilds = Rebuilds(engine.stations)
         index_service_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, rebuilds), server)
         grpc_inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(OpenInferenceService(engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        address = f"{host}:{settings.port}"
         try:
-            port = server.add_insecure_port(f"{host}:{settings.port}")
+            port = (
+                server.add_insecure_port(address)
+                if credentials is None
+                else server.add_secure_port(address, credentials)
+            )
         except RuntimeError as error:
             message = f"{host}:{settings.port}: cannot be listened on: is another server running there?"
             raise AddressError(message) from error
         server.start()
-        log.info("bound", address=f"{host}:{port}")
+        log.info("bound", address=f"{host}:{port}", tls=credentials is not None, tokens=settings.token_file is not None)
         return cls(server, engine, inspection, writers, rebuilds, checks, f"{host}:{port}")
 
     def set_serving(self) -> None:
@@ -133,35 +153,18 @@ class Edge:
         log.info("stopped")
 
 
-def loopback(address: str) -> str:
-    """Return the host part of a loopback address, in brackets where it has colons.
-
-    Raises
-    ------
-    AddressError
-        If it is another address: beyond this machine miwake speaks only with TLS and credentials, which this release
-        does not have.
-    """
-    try:
-        parsed = ipaddress.ip_address("127.0.0.1" if address == "localhost" else address)
-    except ValueError as error:
-        message = f"{address}: expected an IP address such as 127.0.0.1"
-        raise AddressError(message) from error
-    if not parsed.is_loopback:
-        message = f"{address}: expected a loopback address; others need TLS and credentials, which do not exist yet"
-        raise AddressError(message)
-    return f"[{parsed}]" if parsed.version == 6 else str(parsed)
-
-
 def most_calls(settings: Settings) -> int:
     """Return how many calls can be open: as many as there are threads."""
-    return settings.max_streams + OTHER_CALLS
+    return settings.max_streams + settings.max_calls + OTHER_CALLS
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def _options(settings: Settings, *, shares_port: bool) -> list[tuple[str, int]]:
     return [
-        # Without it a second server on the port starts silently and takes a share of the clients.
-        ("grpc.so_reuseport", 0),
+        # With it, where nobody holds the address, a second server on the port starts silently and takes a share.
+        ("grpc.so_reuseport", int(shares_port)),
+        # The first is where gRPC begins to refuse some, the second where it refuses all.
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         # Past the first, gRPC cancels some of the calls that it has not handed over yet, past the second all; its own

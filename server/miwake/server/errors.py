@@ -15,6 +15,7 @@
     ├── UnusableGenerationError          the station has it, and it cannot be opened
     ├── StreamTakenOverError             another call has taken the stream up
     ├── UnknownOperationError (LookupError) there is no rebuild of that name
+    ├── UnknownMethodError (LookupError) there is no such rpc
     ├── BusyStationError                 a rebuild of the station is under way
     ├── IndexNotLoadedError              the stations are still being loaded
     ├── StoppingError                    the server is stopping and takes nothing new
@@ -110,6 +111,14 @@ class UnknownOperationError(ServerError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"no operation {name!r} here")
         self.name = name
+
+
+class UnknownMethodError(ServerError, LookupError):
+    """There is no such rpc."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"no method {method} here")
+        self.method = method
 
 
 class BusyStationError(ServerError):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from miwake.server.batcher import Batcher
-from miwake.server.edge import Edge, loopback
+from miwake.server.edge import Edge
 from miwake.server.engine import Engine
 from miwake.server.intake import Limits
+from miwake.server.listening import metrics_host
 from miwake.server.metrics import Metrics, StateCollector, exposed
 from miwake.server.stations import Stations
+from miwake.server.workers.metrics import StateWriter
 
 if TYPE_CHECKING:
     import threading
@@ -24,7 +27,33 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def serve(settings: Settings, opener: Opener, *, stop: threading.Event, announce: Callable[[str], object]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a process is of a server that has several.
+
+    Attributes
+    ----------
+    number : int
+        Which of the workers.
+    server : text
+        The same for all workers of a server, and for no other.
+    loads_first : bool
+        Whether it listens only once it can answer, as others do meanwhile.
+    """
+
+    number: int
+    server: str
+    loads_first: bool
+
+
+def serve(
+    settings: Settings,
+    opener: Opener,
+    *,
+    stop: threading.Event,
+    announce: Callable[[str], object],
+    part: Part | None = None,
+) -> None:
     """Serve until ``stop`` is set; then answer everything accepted, and return.
 
     Parameters
@@ -36,15 +65,20 @@ def serve(settings: Settings, opener: Opener, *, stop: threading.Event, announce
         Ends the serving.
     announce : callable
         Is given the address, ``host:port``, once everything is loaded and health says SERVING.
+    part : Part or None
+        None where this process is all of the server.
 
     Raises
     ------
     AddressError
-        If the address is taken, or no loopback address.
+        If the address is taken, or beyond the loopback without TLS and credentials.
+    CredentialsError
+        If a certificate or the tokens cannot be used.
     IndexerError
         If a station cannot be loaded.
     """
-    log.info("starting", **settings.model_dump(mode="json"))
+    if part is None:
+        log.info("starting", **settings.model_dump(mode="json"))
     limits = Limits(
         max_batch=settings.max_batch,
         max_neighbours=settings.max_neighbours,
@@ -60,26 +94,31 @@ def serve(settings: Settings, opener: Opener, *, stop: threading.Event, announce
         observe=None if metrics is None else metrics.count_batch,
     ) as batcher:
         engine = Engine.of(stations, batcher, limits, encoded=None if metrics is None else metrics.count_encoded)
-        edge = Edge.open(settings, engine)
-        try:
-            stations.load(settings.store, settings.stations)
-            with stations, _exposed(metrics, settings, StateCollector(engine)):
-                edge.set_serving()
-                announce(edge.address)
-                stop.wait()
-                edge.drain(settings.drain_timeout_s)
-        finally:
-            edge.close()
+        with ExitStack() as held:
+            if part is not None and part.loads_first:
+                stations.load(settings.store, settings.stations)
+            edge = Edge.open(settings, engine, shares_port=part is not None)
+            held.callback(edge.close)
+            if not stations.all():
+                stations.load(settings.store, settings.stations)
+            held.enter_context(stations)
+            held.enter_context(_exposed(metrics, settings, StateCollector(engine), part))
+            edge.set_serving()
+            announce(edge.address)
+            stop.wait()
+            edge.drain(settings.drain_timeout_s)
 
 
 @contextmanager
-def _exposed(metrics: Metrics | None, settings: Settings, state: StateCollector) -> Iterator[None]:
-    """Serve the metrics meanwhile, where there are any."""
+def _exposed(metrics: Metrics | None, settings: Settings, state: StateCollector, part: Part | None) -> Iterator[None]:
+    """Serve the metrics meanwhile, where there are any; of a worker's, the supervisor does."""
     if metrics is None or settings.metrics_port is None:
         yield
-        return
-    metrics.watch(state)
-    host = loopback(settings.address).strip("[]")
-    with exposed(metrics, host=host, port=settings.metrics_port) as address:
-        log.info("metrics_exposed", address=address)
-        yield
+    elif part is not None:
+        with StateWriter(state, every_s=settings.poll_s):
+            yield
+    else:
+        metrics.watch(state)
+        with exposed(metrics.registry, host=metrics_host(settings), port=settings.metrics_port) as address:
+            log.info("metrics_exposed", address=address)
+            yield

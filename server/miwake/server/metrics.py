@@ -63,6 +63,7 @@ class Metrics:
             "Deviations of the inputs' health from what is ordinary, in units of their limits, summed over verdicts.",
             ("station", "statistic"),
             registry=self.registry,
+            multiprocess_mode="sum",
         )
         self._errors = Counter(
             "miwake_item_errors", "Vectors that could not be judged.", ("station", "reason"), registry=self.registry
@@ -168,7 +169,7 @@ class StateCollector(Collector):
 
 
 @contextmanager
-def exposed(metrics: Metrics, *, host: str, port: int) -> Iterator[str]:
+def exposed(registry: CollectorRegistry, *, host: str, port: int) -> Iterator[str]:
     """Serve the metrics over HTTP meanwhile, and give the address, ``host:port``.
 
     Raises
@@ -177,7 +178,7 @@ def exposed(metrics: Metrics, *, host: str, port: int) -> Iterator[str]:
         If the port is taken.
     """
     try:
-        http, thread = start_http_server(port, host, metrics.registry)
+        http, thread = start_http_server(port, host, registry)
     except OSError as error:
         message = f"{host}:{port}: metrics cannot be served there: {error.strerror}"
         raise AddressError(message) from error

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import grpc
 
     from miwake.indexer.storage.edits import Edit
+    from miwake.server.access import Access
     from miwake.server.engine import Engine
     from miwake.server.references import ReferenceWriters
     from miwake.server.stations import Station
@@ -36,11 +37,14 @@ class ReferenceService(reference_service_pb2_grpc.ReferenceServiceServicer):
         Which stations there are.
     writers : ReferenceWriters
         What makes changes durable.
+    access : Access
+        Who the callers are.
     """
 
-    def __init__(self, engine: Engine, writers: ReferenceWriters) -> None:
+    def __init__(self, engine: Engine, writers: ReferenceWriters, access: Access) -> None:
         self._engine = engine
         self._writers = writers
+        self._access = access
 
     def AddReferences(  # noqa: N802 - the contract's name
         self, request: messages.AddReferencesRequest, context: grpc.ServicerContext
@@ -50,7 +54,7 @@ class ReferenceService(reference_service_pb2_grpc.ReferenceServiceServicer):
             station = self._engine.stations.get(request.station)
             schema = self._writers.writer(station).schema
             records = wire.read_records(request, schema, max_vectors=self._engine.limits.max_vectors)
-            edit = addition(records, schema, actor=request.actor or context.peer())
+            edit = addition(records, schema, actor=self._access.actor_of(context, request.actor))
             return messages.AddReferencesResponse(change=self._commit(station, edit))
 
     def GetReference(  # noqa: N802
@@ -103,7 +107,7 @@ class ReferenceService(reference_service_pb2_grpc.ReferenceServiceServicer):
         _check_ids(request.ids)
         with self._engine.calls.opened():
             station = self._engine.stations.get(request.station)
-            actor = request.actor or context.peer()
+            actor = self._access.actor_of(context, request.actor)
             edit = relabelling(tuple(request.ids), request.label, request.failure_mode, actor=actor)
             return messages.RelabelReferencesResponse(change=self._commit(station, edit))
 
@@ -114,7 +118,7 @@ class ReferenceService(reference_service_pb2_grpc.ReferenceServiceServicer):
         _check_ids(request.ids)
         with self._engine.calls.opened():
             station = self._engine.stations.get(request.station)
-            edit = removal(tuple(request.ids), actor=request.actor or context.peer())
+            edit = removal(tuple(request.ids), actor=self._access.actor_of(context, request.actor))
             return messages.RemoveReferencesResponse(change=self._commit(station, edit))
 
     def _commit(self, station: Station, edit: Edit) -> messages.ReferenceChange:

@@ -28,18 +28,28 @@ class Settings(BaseSettings):
     stations: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="The stations to serve; all in the store where none is named."
     )
-    address: str = Field(default="127.0.0.1", description="The loopback address to listen on.")
+    address: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=50051, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that share the port.")
+    tls_certificate: Path | None = Field(default=None, description="The server's certificate chain, PEM.")
+    tls_key: Path | None = Field(default=None, description="Its private key, PEM.")
+    tls_client_ca: Path | None = Field(default=None, description="Whose certificates clients must show, PEM.")
+    token_file: Path | None = Field(default=None, description="The tokens that callers show, a line each: name token.")
     metrics_port: int | None = Field(
         default=None, ge=0, le=65535, description="The port for Prometheus metrics over HTTP; none where not set."
+    )
+    metrics_address: str | None = Field(
+        default=None, description="Where metrics are served; a loopback address where not set."
     )
     max_batch: int = Field(default=128, ge=1, le=4096, description="Vectors computed together.")
     queue_limit: int = Field(default=4096, ge=1, description="Vectors that wait for the compute thread, all callers'.")
     max_streams: int = Field(default=4096, ge=1, le=16384, description="Open Inspect streams, all callers'.")
+    max_calls: int = Field(default=256, ge=1, le=4096, description="Other calls at once, all callers'.")
     stream_window: int = Field(default=256, ge=1, description="Vectors of one stream accepted and not yet answered.")
     max_neighbours: int = Field(default=100, ge=1, description="Neighbours that one answer may hold.")
     max_vectors: int = Field(default=2048, ge=1, description="Vectors in one message.")
     max_message_bytes: int = Field(default=16 * MIB, ge=MIB, description="Bytes of one message.")
+    max_metadata_bytes: int = Field(default=16384, ge=1024, description="Bytes of the metadata of one call.")
     drain_timeout_s: float = Field(default=30, ge=0, description="Seconds to answer what is accepted before the end.")
     poll_s: float = Field(default=0.25, gt=0, description="Seconds between two looks for a new generation.")
     keepalive_s: float = Field(default=20, ge=1, description="Seconds of silence before a client is asked for a sign.")

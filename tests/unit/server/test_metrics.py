@@ -31,7 +31,7 @@ def computed(*jobs: Job) -> Computed:
 
 def scraped(metrics: Metrics) -> Samples:
     with (
-        exposed(metrics, host="127.0.0.1", port=0) as address,
+        exposed(metrics.registry, host="127.0.0.1", port=0) as address,
         urllib.request.urlopen(f"http://{address}/metrics") as response,
     ):
         text = response.read().decode()
@@ -123,6 +123,6 @@ def test_a_taken_port_is_an_error_that_names_it() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(AddressError, match=f"127.0.0.1:{port}: metrics cannot be served there"),
-            exposed(Metrics(), host="127.0.0.1", port=port),
+            exposed(Metrics().registry, host="127.0.0.1", port=port),
         ):
             pass

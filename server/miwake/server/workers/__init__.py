@@ -1,0 +1,1 @@
+"""Several processes behind one address: what each of them is, and who looks after them."""
