@@ -19,6 +19,7 @@ SECTIONS = {
     "service": "bench.service",
     "store": "bench.store",
     "health": "bench.health",
+    "embedder": "bench.embedder",
 }
 """Name in the file → module with a function ``measure`` that returns what it found by name, as plain numbers."""
 
