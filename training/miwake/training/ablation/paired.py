@@ -135,4 +135,4 @@ def _mean_of_ratios(counted: NDArray[np.float64], rows: NDArray[np.float64]) -> 
     there = rows > 0
     ratios = np.divide(counted, rows, out=np.zeros_like(counted), where=there)
     n_there = there.sum(axis=-1)
-    return np.divide(ratios.sum(axis=-1), n_there, out=np.full(n_there.shape, np.nan), where=n_there > 0)
+    return np.asarray(np.divide(ratios.sum(axis=-1), n_there, out=np.full(n_there.shape, np.nan), where=n_there > 0))
