@@ -29,11 +29,24 @@ RETRY_AFTER_S = 0.25
 """When a refused caller should try again: the queue's worth of vectors is computed in about that time."""
 
 
-class Lane:
-    """One caller's jobs, in order, and what its deliveries are handed to (on the compute thread: it must not block)."""
+HELD_UP_S = 0.05
+"""A caller who has waited this long for room in the queue is told so."""
 
-    def __init__(self, deliver: Callable[[Delivery], object]) -> None:
+
+class Lane:
+    """One caller's jobs, in order, and whom it tells; what is told must not block.
+
+    Parameters
+    ----------
+    deliver : function of Delivery
+        Called on the compute thread with what is answered.
+    hold_up : function of seconds, optional
+        Called where the queue has been full for a while: when to look again.
+    """
+
+    def __init__(self, deliver: Callable[[Delivery], object], hold_up: Callable[[float], object] | None = None) -> None:
         self.deliver = deliver
+        self.hold_up = hold_up
         self.jobs: deque[Job] = deque()
         self.is_cancelled = False
 
@@ -126,10 +139,13 @@ class Batcher:
             If the batcher is closed.
         """
         with self._lock:
+            is_told = lane.hold_up is None
             while self._n_queued >= self._queue_limit and not (lane.is_cancelled or self._is_closed):
                 if not wait:
                     raise OverloadedError(what="queued vectors", limit=self._queue_limit, retry_after_s=RETRY_AFTER_S)
-                self._room.wait()
+                if not self._room.wait(None if is_told else HELD_UP_S) and lane.hold_up is not None:
+                    lane.hold_up(RETRY_AFTER_S)
+                    is_told = True
             if lane.is_cancelled:
                 return
             if self._is_closed:
@@ -185,7 +201,7 @@ class Batcher:
 
     def _compute(self, batch: list[tuple[Lane, Job]]) -> None:
         started = perf_counter()
-        answered = answer([job for _, job in batch])
+        answered = answer([job for _, job in batch], now=started)
         compute_s = perf_counter() - started
         batch_size = sum(len(job.items) for _, job in batch)
         shares: dict[Lane, tuple[Job, list[Answered]]] = {}
@@ -199,6 +215,8 @@ class Batcher:
                     queue_ms=1e3 * (started - first.queued_at),
                     compute_ms=1e3 * compute_s,
                     batch_size=batch_size,
+                    task=first.task,
+                    awaits_record=first.wishes.await_record,
                 )
             )
         if self._observe is not None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from miwake.server.batcher import Lane
 from miwake.server.errors import DeadlineError, OverloadedError, StoppingError
+from miwake.server.jobs import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import grpc
 
     from miwake.server.batcher import Batcher
     from miwake.server.jobs import Delivery, Job
+    from miwake.server.recording import Recorder
+    from miwake.server.streams import Streams
 
 STREAM_RETRY_AFTER_S = 5.0
 """When to try again where too many streams are open: they last."""
@@ -35,13 +41,21 @@ class Calls:
     Parameters
     ----------
     batcher : Batcher
+    streams : Streams
+        What is remembered of streams beyond their calls.
     max_streams : int
         Most ``Inspect`` streams open at once.
+    recorder : Recorder, optional
+        Given what unary calls are answered.
     """
 
-    def __init__(self, batcher: Batcher, *, max_streams: int) -> None:
+    def __init__(
+        self, batcher: Batcher, streams: Streams, *, max_streams: int, recorder: Recorder | None = None
+    ) -> None:
         self._batcher = batcher
+        self._parked = streams
         self._max_streams = max_streams
+        self._recorder = recorder
         self._changed = threading.Condition()
         self._streams: set[Stream] = set()
         self._n_calls = 0
@@ -97,8 +111,12 @@ class Calls:
         DeadlineError
             If the caller is gone before the answer is there.
         """
+        remaining_s = context.time_remaining()
+        if remaining_s is not None:
+            deadline = perf_counter() + remaining_s
+            jobs = [replace(job, expires_at=min(job.expires_at, deadline)) for job in jobs]
         arrived: SimpleQueue[Delivery | None] = SimpleQueue()
-        lane = Lane(arrived.put)
+        lane = Lane(arrived.put if self._recorder is None else partial(_record, self._recorder, arrived.put))
         context.add_callback(lambda: arrived.put(None))
         self._batcher.submit(lane, jobs, wait=False)
         deliveries: list[Delivery] = []
@@ -123,6 +141,20 @@ class Calls:
             streams = tuple(self._streams)
         for stream in streams:
             stream.drain()
+        self._parked.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._n_calls, timeout_s)
             return self._n_calls
+
+
+def _record(recorder: Recorder, deliver: Callable[[Delivery], object], delivery: Delivery) -> None:
+    """Have verdicts recorded, and deliver them: at once, or once that is done where the caller waits for it."""
+
+    def tell(is_recorded: bool) -> None:
+        if delivery.awaits_record:
+            deliver(replace(delivery, is_recorded=is_recorded))
+
+    if delivery.task is Task.CLASSIFY:
+        recorder.record(delivery, stream_id="", told=tell)
+    if delivery.task is not Task.CLASSIFY or not delivery.awaits_record:
+        deliver(delivery)

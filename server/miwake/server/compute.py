@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -31,12 +32,27 @@ FAULTS: Mapping[int, Fault] = {
 FAILED = ItemFailure(Fault.INTERNAL, "the server failed on this vector; the cause is in its log")
 
 
-def answer(jobs: Sequence[Job]) -> list[Answered]:
+def answer(jobs: Sequence[Job], *, now: float = -math.inf) -> list[Answered]:
     """Return the outcomes of jobs that go together, in their order.
 
-    What the index's scale refuses is not asked. Where the index fails on the batch, every vector is asked alone, and
-    only those that it still fails on have no answer.
+    What has expired by ``now``, as ``perf_counter`` tells, or is refused by the index's scale, is not asked. Where the
+    index fails on the batch, every vector is asked alone, and only those that it still fails on have no answer.
     """
+    timely = [job for job in jobs if now < job.expires_at]
+    if len(timely) == len(jobs):
+        return _answer_timely(jobs)
+    answered = iter(_answer_timely(timely) if timely else ())
+    return [next(answered) if now < job.expires_at else _expired(job, now) for job in jobs]
+
+
+def _expired(job: Job, now: float) -> Answered:
+    """Answer none of the items; what could not be read keeps its own failure."""
+    wanted_ms, waited_ms = (round(1e3 * (end - job.queued_at)) for end in (job.expires_at, now))
+    failure = ItemFailure(Fault.EXPIRED, f"waited {waited_ms} ms for its turn, at most {wanted_ms} ms were wanted")
+    return Answered(job.items, {**dict.fromkeys(range(len(job.items)), failure), **job.items.failures}, ())
+
+
+def _answer_timely(jobs: Sequence[Job]) -> list[Answered]:
     try:
         return _answer_together(jobs)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the thread or other callers' answers

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from miwake.server.calls import Calls
+from miwake.server.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ class Engine:
     stations : Stations
     batcher : Batcher
     calls : Calls
+    streams : Streams
     limits : Limits
     encoded : function of seconds, or None
         Told how long each response of a stream took to be encoded.
@@ -35,6 +37,7 @@ class Engine:
     stations: Stations
     batcher: Batcher
     calls: Calls
+    streams: Streams
     limits: Limits
     encoded: Callable[[float], object] | None = None
     recorder: Recorder | None = None
@@ -50,5 +53,13 @@ class Engine:
         recorder: Recorder | None = None,
     ) -> Engine:
         """Return an engine that no call has been made to yet."""
-        calls = Calls(batcher, max_streams=limits.max_streams)
-        return cls(stations=stations, batcher=batcher, calls=calls, limits=limits, encoded=encoded, recorder=recorder)
+        streams = Streams(stations, batcher, limits, recorder=recorder)
+        return cls(
+            stations=stations,
+            batcher=batcher,
+            calls=Calls(batcher, streams, max_streams=limits.max_streams, recorder=recorder),
+            streams=streams,
+            limits=limits,
+            encoded=encoded,
+            recorder=recorder,
+        )

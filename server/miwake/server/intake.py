@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from miwake.indexer.index import DEFAULT_NEIGHBOURS
@@ -38,7 +38,12 @@ class Limits:
     max_streams : int
         Open ``Inspect`` streams, all callers together.
     stream_window : int
-        Vectors of one stream that are accepted and not answered yet; then nothing more is read from it.
+        Vectors of one stream that are accepted and not answered yet; then nothing more is read from it. As many answers
+        are kept for a stream that may be taken up again.
+    resume_s : float
+        How long a stream without a call is remembered, in seconds.
+    parked_bytes : int
+        How much may be kept for such streams together.
     """
 
     max_batch: int
@@ -46,6 +51,8 @@ class Limits:
     max_vectors: int
     max_streams: int
     stream_window: int
+    resume_s: float = 60.0
+    parked_bytes: int = 256 * 1024 * 1024
 
 
 def verdict_jobs(
@@ -54,18 +61,37 @@ def verdict_jobs(
     limits: Limits,
     *,
     first_sequence: int = 0,
+    n_passed_over: int = 0,
+    is_recording: bool = False,
 ) -> list[Job]:
     """Return the jobs that judge a request's vectors, at least one, all of them by the same index.
+
+    Parameters
+    ----------
+    first_sequence : int
+        That of the first vector which is not passed over.
+    n_passed_over : int
+        Leave out so many of the first vectors.
+    is_recording : bool
+        Whether there is a verdict log that answers could wait for.
 
     Raises
     ------
     RequestError
         If the request asks for more than the limits allow.
     """
+    if request.options.await_record and not is_recording:
+        raise RequestError(field="options.await_record", problem="true, and this server keeps no verdict log")
     n_neighbours = _n_neighbours(wire.read_n_neighbours(request.options), "options.n_neighbours", limits)
     wanted = answer_wishes(request.options)
     n_shown = 0 if wanted.omit_neighbours else n_neighbours
-    return _jobs(request, index, limits, Task.CLASSIFY, n_shown, wanted, first_sequence=first_sequence)
+    within_s = wire.read_answer_within(request.options)
+    if within_s is not None and within_s <= 0:
+        raise RequestError(field="options.answer_within", problem=f"{within_s:g} s, expected more than 0")
+    jobs = _jobs(
+        request, index, limits, Task.CLASSIFY, n_shown, wanted, first_sequence=first_sequence, start=n_passed_over
+    )
+    return jobs if within_s is None else [replace(job, expires_at=job.queued_at + within_s) for job in jobs]
 
 
 def search_jobs(request: inspection_service_pb2.SearchNeighboursRequest, index: Index, limits: Limits) -> list[Job]:
@@ -110,6 +136,7 @@ def _jobs(
     wanted: Wishes,
     *,
     first_sequence: int = 0,
+    start: int = 0,
 ) -> list[Job]:
     n_vectors = len(request.vectors)
     if n_vectors > limits.max_vectors:
@@ -125,13 +152,13 @@ def _jobs(
             n_neighbours=n_neighbours,
             wishes=wanted,
             items=wire.read_items(
-                request.vectors[start : start + n_together],
+                request.vectors[begin : begin + n_together],
                 context=context,
                 n_values=index.scale.n_values,
-                first_sequence=first_sequence + start,
+                first_sequence=first_sequence + begin - start,
             ),
         )
-        for start in range(0, max(n_vectors, 1), n_together)
+        for begin in range(start, max(n_vectors, start + 1), n_together)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from time import perf_counter
@@ -36,6 +37,7 @@ class Fault(Enum):
     FLAT = auto()
     UNSUPPORTED_DATA_TYPE = auto()
     INTERNAL = auto()
+    EXPIRED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,15 @@ class Wishes:
         How neighbours are found; never how a verdict is.
     omit_neighbours, omit_anchors : bool
         Of verdicts: what is left out.
+    await_record : bool
+        Of verdicts: whether they are held back until they are in the verdict log.
     """
 
     where: Filter | None = None
     options: SearchOptions = AS_CALIBRATED
     omit_neighbours: bool = False
     omit_anchors: bool = False
+    await_record: bool = False
 
     @property
     def compares_many(self) -> bool:
@@ -107,7 +112,8 @@ AS_USUAL = Wishes()
 class Job:
     """Items to be answered by one index, in one computed batch.
 
-    The index is chosen when the job is accepted, so that all jobs of a request ask the same generation.
+    The index is chosen when the job is accepted, so that all jobs of a request ask the same generation. From
+    ``expires_at`` on, as ``perf_counter`` tells, it is not computed any more.
     """
 
     index: Index
@@ -116,6 +122,7 @@ class Job:
     items: Items
     wishes: Wishes = AS_USUAL
     queued_at: float = field(default_factory=perf_counter)
+    expires_at: float = math.inf
 
     def goes_with(self, other: Job) -> bool:
         """Return whether one call of the index can answer both, soon enough for those who wait behind them."""
@@ -177,6 +184,12 @@ class Delivery:
         How long the batch was computed.
     batch_size : int
         Items in the batch, other callers' included.
+    task : Task
+        What was asked.
+    awaits_record : bool
+        Whether the caller wants the answers only once they are in the verdict log.
+    is_recorded : bool
+        Whether they are known to be there.
     """
 
     answered: tuple[Answered, ...]
@@ -184,6 +197,9 @@ class Delivery:
     queue_ms: float
     compute_ms: float
     batch_size: int
+    task: Task = Task.CLASSIFY
+    awaits_record: bool = False
+    is_recorded: bool = False
 
     def __len__(self) -> int:
         return sum(len(answered.items) for answered in self.answered)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from miwake.inspection.v1 import inspection_service_pb2_grpc
 from miwake.server import wire
+from miwake.server.inspect_call import InspectCall
 from miwake.server.intake import search_jobs, verdict_jobs
-from miwake.server.stream import InspectStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,18 +38,23 @@ class InspectionService(inspection_service_pb2_grpc.InspectionServiceServicer):
         self, request_iterator: Iterator[inspection_service_pb2.InspectRequest], context: grpc.ServicerContext
     ) -> Iterator[inspection_service_pb2.InspectResponse]:
         """Judge a stream of vectors."""
-        stream = InspectStream(self._engine)
-        with self._engine.calls.opened(stream):
-            context.add_callback(stream.cancel)
-            self._readers.submit(stream.read, request_iterator)
-            yield from stream.answers()
+        call = InspectCall(self._engine)
+        with self._engine.calls.opened(call):
+            context.add_callback(call.leave)
+            self._readers.submit(call.read, request_iterator)
+            yield from call.answers()
 
     def Classify(  # noqa: N802
         self, request: inspection_service_pb2.ClassifyRequest, context: grpc.ServicerContext
     ) -> inspection_service_pb2.ClassifyResponse:
         """Judge a batch of vectors."""
         with self._engine.calls.opened():
-            jobs = verdict_jobs(request, self._engine.stations.get(request.station).index, self._engine.limits)
+            jobs = verdict_jobs(
+                request,
+                self._engine.stations.get(request.station).index,
+                self._engine.limits,
+                is_recording=self._engine.recorder is not None,
+            )
             return wire.classify_response(self._engine.calls.answer(jobs, context))
 
     def SearchNeighbours(  # noqa: N802

@@ -10,6 +10,7 @@ import structlog
 
 from miwake.indexer.errors import IndexerError, StationNotFoundError
 from miwake.server.errors import IndexNotLoadedError, RequestError, UnknownStationError
+from miwake.server.pins import Pins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +42,18 @@ class Stations:
         How a station's index is found and opened.
     poll_s : float
         Seconds between two looks at what is current.
+
+    Attributes
+    ----------
+    pins : Pins
+        Generations that answer although they may not be current.
     """
 
     def __init__(self, opener: Opener, *, poll_s: float) -> None:
         self._opener = opener
         self._poll_s = poll_s
         self._stations: Mapping[str, Station] = {}
+        self.pins = Pins(lambda station, generation: self._open(station.name, station.folder, generation))
         self._stop = threading.Event()
         self._refreshing = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="watcher")

@@ -1,152 +1,268 @@
-"""One ``Inspect`` stream: one thread reads and submits, another yields the answers in order."""
+"""A stream of vectors, over all its calls: what it has accepted is answered, whether anybody waits for it or not."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from enum import Enum, auto
-from queue import SimpleQueue
-from time import perf_counter
-from typing import TYPE_CHECKING
-
-import grpc
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from miwake.server import wire
 from miwake.server.batcher import Lane
 from miwake.server.errors import RequestError
 from miwake.server.intake import verdict_jobs
 from miwake.server.jobs import Delivery
+from miwake.server.stream_state import StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from miwake.inspection.v1 import inspection_service_pb2
-    from miwake.server.engine import Engine
+    from miwake.server.batcher import Batcher
+    from miwake.server.index import Index
+    from miwake.server.intake import Limits
+    from miwake.server.pins import Pin
+    from miwake.server.recording import Recorder
     from miwake.server.stations import Station
+    from miwake.server.stream_state import Share
+
+BYTES_AN_ANSWER = 2048
+"""Of an answer that is not encoded yet, beside its vector: for what is kept of streams together."""
 
 
-class Signal(Enum):
-    """What the answering thread is told beside deliveries."""
+class Call(Protocol):
+    """What reads a stream and sends its answers, for as long as its connection lasts."""
 
-    READ_ALL = auto()
-    DRAIN = auto()
-    GONE = auto()
+    takes_more: bool
+
+    def answers_are_due(self) -> None:
+        """Look for answers to send; it must not block."""
+
+    def back_off(self, retry_after_s: float) -> None:
+        """Say that the queue is full; it must not block."""
+
+    def is_taken_over(self) -> None:
+        """End: another call has the stream now; it must not block."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What ended the reading; raised once everything accepted before is answered."""
+class Answers:
+    """Some answers, as they were computed or, once they have been sent, as the message that carries them."""
 
-    error: Exception
+    __slots__ = ("_content",)
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._content: Delivery | inspection_service_pb2.InspectResponse = delivery
+
+    def response(self) -> inspection_service_pb2.InspectResponse:
+        """Return the message; two threads that ask at once may each encode it."""
+        content = self._content
+        if isinstance(content, Delivery):
+            content = self._content = wire.inspect_response(content)
+        return content
+
+    def n_bytes(self) -> int:
+        """Return about how much memory they take."""
+        content = self._content
+        if isinstance(content, Delivery):
+            return sum(one.items.vectors.nbytes + BYTES_AN_ANSWER * len(one.items) for one in content.answered)
+        return content.ByteSize()
 
 
-class InspectStream:
-    """The state that a stream's two threads share.
+class Stream:
+    """One caller's vectors and their answers. At any time at most one call reads and answers it.
 
-    Vectors are *accepted* once they are counted here; every accepted one is answered, also when the server drains.
+    Parameters
+    ----------
+    station : Station
+        Whose index is asked.
+    batcher : Batcher
+    limits : Limits
+    recorder : Recorder or None
+    pin : Pin or None
+        The generation that is asked in its place.
+    stream_id : text
+        The caller's name for the stream; empty where it ends with its first call.
+    n_received : int
+        Where it begins.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._stations = engine.stations
-        self._batcher = engine.batcher
-        self._limits = engine.limits
-        self._encoded = engine.encoded
-        self._events: SimpleQueue[Delivery | Signal | Failure] = SimpleQueue()
-        self._lane = Lane(self._events.put)
-        self._station: Station | None = None
+    def __init__(
+        self,
+        station: Station,
+        batcher: Batcher,
+        limits: Limits,
+        *,
+        recorder: Recorder | None = None,
+        pin: Pin | None = None,
+        stream_id: str = "",
+        n_received: int = 0,
+    ) -> None:
+        self.station = station
+        self.pin = pin
+        self.stream_id = stream_id
+        self.generation = "" if pin is None else pin.generation
+        self._batcher = batcher
+        self._limits = limits
+        self._recorder = recorder
+        self._lane = Lane(self._deliver, self._hold_up)
+        self._accepting = threading.Lock()
         self._room = threading.Condition(threading.Lock())
-        self._n_accepted = 0
-        self._n_answered = 0
-        self._takes_more = True
+        self._call: Call | None = None
+        self._state: StreamState[Answers] = StreamState(
+            window=limits.stream_window, keeps=bool(stream_id), n_received=n_received
+        )
 
-    def read(self, requests: Iterator[inspection_service_pb2.InspectRequest]) -> None:
-        """Accept what the caller sends until it ends, the stream drains, or a request is refused."""
-        try:
-            while self._has_room():
-                request = next(requests, None)
-                if request is None:
-                    self._events.put(Signal.READ_ALL)
-                    return
-                self._accept(request)
-        except grpc.RpcError:
-            self.cancel()
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that can tell the caller
-            self._events.put(Failure(error))
+    @property
+    def n_accepted(self) -> int:
+        """The sequence of the first vector that was not accepted."""
+        return self._state.n_accepted
 
-    def answers(self) -> Iterator[inspection_service_pb2.InspectResponse]:
-        """Yield the responses: one for each computed batch that held vectors of this stream.
+    @property
+    def n_recorded(self) -> int | None:
+        """The sequence before which every answer is in the verdict log; None where there is none."""
+        return None if self._recorder is None else self._state.n_recorded
+
+    @property
+    def is_all_recorded(self) -> bool:
+        """Whether no more answers than are in the verdict log have been given yet."""
+        return self._state.n_recorded == self._state.n_answered
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the call has taken everything accepted."""
+        return self._state.is_answered
+
+    def begin(self, call: Call, n_received: int) -> bool:
+        """Let a call have the stream from now on, and send what comes after the answers it has received.
+
+        The call that had it before is told. Return false, and change nothing, where some of those answers are not kept
+        any more.
 
         Raises
         ------
-        RequestError, UnknownStationError, IndexNotLoadedError
-            If a request is refused; everything accepted before it has been answered by then.
+        RequestError
+            If the caller cannot have received so many.
         """
-        try:
-            end: Signal | Failure | None = None
-            while end is None or self._n_answered < self._n_accepted:
-                event = self._events.get()
-                if isinstance(event, Delivery):
-                    yield self._encode(event)
-                    self._count_answered(len(event))
-                elif event is Signal.GONE:
-                    return
-                else:
-                    end = event
-                    if event is Signal.DRAIN:
-                        yield wire.draining_response(self._n_accepted)
-            if isinstance(end, Failure):
-                raise end.error
-        finally:
-            self.cancel()
-
-    def drain(self) -> None:
-        """Accept nothing more, and say so to the caller."""
         with self._room:
-            if self._takes_more:
-                self._takes_more = False
-                self._room.notify()
-                self._events.put(Signal.DRAIN)
+            state = self._state
+            if not state.can_go_on_from(n_received):
+                if n_received <= state.n_ever_taken:
+                    return False
+                problem = f"{n_received}, expected at most the {state.n_ever_taken} that were sent"
+                raise RequestError(field="n_received", problem=problem)
+            before, self._call = self._call, call
+            state.go_on_from(n_received)
+            self._room.notify_all()
+        if before is not None:
+            before.is_taken_over()
+        return True
 
-    def cancel(self) -> None:
-        """Forget the stream: the caller is gone, or has everything."""
+    def leave(self, call: Call) -> bool:
+        """Let a call have the stream no longer; return false where it does not have it."""
         with self._room:
-            self._takes_more = False
-            self._room.notify()
+            if self._call is not call:
+                return False
+            self._call = None
+            self._room.notify_all()
+            return True
+
+    def forget(self) -> None:
+        """Compute no more of it, and keep nothing."""
         self._batcher.cancel(self._lane)
-        self._events.put(Signal.GONE)
-
-    def _encode(self, delivery: Delivery) -> inspection_service_pb2.InspectResponse:
-        started = perf_counter()
-        response = wire.inspect_response(delivery)
-        if self._encoded is not None:
-            self._encoded(perf_counter() - started)
-        return response
-
-    def _has_room(self) -> bool:
-        """Wait until the window has room; return false once the stream takes no more."""
         with self._room:
-            while self._takes_more and self._n_accepted - self._n_answered >= self._limits.stream_window:
+            call, self._call = self._call, None
+            self._room.notify_all()
+        if call is not None:
+            call.is_taken_over()
+
+    def wait_for_room(self, call: Call) -> bool:
+        """Wait until more may be accepted; return false once the call may read no more."""
+        with self._room:
+            while self._call is call and call.takes_more and not self._state.has_room:
                 self._room.wait()
-            return self._takes_more
+            return self._call is call and call.takes_more
 
-    def _accept(self, request: inspection_service_pb2.InspectRequest) -> None:
-        jobs = verdict_jobs(request, self._station_of(request).index, self._limits, first_sequence=self._n_accepted)
+    def stop_waiting(self) -> None:
+        """Let a call that waits look whether it still takes more; what it has not accepted by now, it will not."""
         with self._room:
-            if not self._takes_more:
-                return
-            self._n_accepted += len(request.vectors)
-        if request.vectors:
-            self._batcher.submit(self._lane, jobs, wait=True)
+            self._room.notify_all()
 
-    def _station_of(self, request: inspection_service_pb2.InspectRequest) -> Station:
-        if self._station is None:
-            self._station = self._stations.get(request.station)
-        elif request.station not in ("", self._station.name):
-            problem = f"{request.station!r} in a stream of station {self._station.name!r}, which cannot change"
-            raise RequestError(field="station", problem=problem)
-        return self._station
+    def accept(self, call: Call, request: inspection_service_pb2.InspectRequest) -> None:
+        """Accept what is new of a request's vectors, and wait until the queue has room for them.
 
-    def _count_answered(self, n_answered: int) -> None:
+        Raises
+        ------
+        RequestError
+            If the request contradicts what came before, or asks for what cannot be.
+        """
+        with self._accepting:
+            n_vectors = len(request.vectors)
+            first = wire.read_first_sequence(request)
+            accepted = self._state.look_at(first, n_vectors)
+            if accepted is None:
+                problem = f"{first}, expected at most {self.n_accepted}: what lies between was not sent"
+                raise RequestError(field="first_sequence", problem=problem)
+            jobs = verdict_jobs(
+                request,
+                self._index(),
+                self._limits,
+                first_sequence=accepted.first_sequence,
+                n_passed_over=accepted.n_passed_over,
+                is_recording=self._recorder is not None,
+            )
+            n_received = wire.read_n_received(request)
+            with self._room:
+                if self._call is not call or not call.takes_more:
+                    return
+                if n_received is not None and not self._state.acknowledge(n_received):
+                    problem = f"{n_received}, expected at most the {self._state.n_ever_taken} that were sent"
+                    raise RequestError(field="n_received", problem=problem)
+                self._state.accept(accepted)
+            if accepted.n_new:
+                self._batcher.submit(self._lane, jobs, wait=True)
+
+    def take(self, call: Call) -> tuple[Share[Answers], int] | None:
+        """Return what the call sends next, with how many of its first answers are left out; None where nothing is due.
+
+        What it has taken before counts as sent. Nothing is due for a call that does not have the stream.
+        """
         with self._room:
-            self._n_answered += n_answered
+            if self._call is not call:
+                return None
+            taken = self._state.take()
             self._room.notify()
+            return taken
+
+    def n_bytes(self) -> int:
+        """Return about how much memory is kept for it."""
+        with self._room:
+            shares = list(self._state.shares())
+            n_queued = self._state.n_accepted - self._state.n_answered
+        return sum(share.payload.n_bytes() for share in shares) + 4 * n_queued * self._index().scale.n_values
+
+    def _index(self) -> Index:
+        return self.station.index if self.pin is None else self.pin.index
+
+    def _deliver(self, delivery: Delivery) -> None:
+        recorder = self._recorder
+        with self._room:
+            share = self._state.answer(
+                Answers(delivery),
+                len(delivery),
+                is_held=delivery.awaits_record,
+                is_to_be_recorded=recorder is not None,
+            )
+            call = self._call
+        if recorder is not None:
+            recorder.record(delivery, stream_id=self.stream_id, told=partial(self._tell_recorded, share))
+        if call is not None:
+            call.answers_are_due()
+
+    def _tell_recorded(self, share: Share[Answers], is_recorded: bool) -> None:
+        with self._room:
+            self._state.tell_recorded(share, is_recorded=is_recorded)
+            call = self._call
+        if call is not None:
+            call.answers_are_due()
+
+    def _hold_up(self, retry_after_s: float) -> None:
+        call = self._call
+        if call is not None:
+            call.back_off(retry_after_s)

@@ -39,6 +39,7 @@ REASONS: Mapping[Fault, answer_pb2.ItemErrorReason.ValueType] = {
     Fault.FLAT: answer_pb2.ITEM_ERROR_REASON_FLAT,
     Fault.UNSUPPORTED_DATA_TYPE: answer_pb2.ITEM_ERROR_REASON_UNSUPPORTED_DATA_TYPE,
     Fault.INTERNAL: answer_pb2.ITEM_ERROR_REASON_INTERNAL,
+    Fault.EXPIRED: answer_pb2.ITEM_ERROR_REASON_EXPIRED,
 }
 
 AnyAnswer = TypeVar("AnyAnswer", answer_pb2.Answer, inspection_service_pb2.NeighboursAnswer)
@@ -119,6 +120,23 @@ def read_n_neighbours(
     return options.n_neighbours if options.HasField("n_neighbours") else None
 
 
+def read_answer_within(options: inspection_service_pb2.AnswerOptions) -> float | None:
+    """Return how long an answer is wanted, in seconds, None where nothing is said."""
+    if not options.HasField("answer_within"):
+        return None
+    return options.answer_within.seconds + 1e-9 * options.answer_within.nanos
+
+
+def read_first_sequence(request: inspection_service_pb2.InspectRequest) -> int | None:
+    """Return the sequence of a request's first vector, None where nothing is said."""
+    return request.first_sequence if request.HasField("first_sequence") else None
+
+
+def read_n_received(request: inspection_service_pb2.InspectRequest) -> int | None:
+    """Return how many answers the caller has received, None where nothing is said."""
+    return request.n_received if request.HasField("n_received") else None
+
+
 def _values_of(vector: vector_pb2.InspectionVector) -> NDArray[np.generic] | ItemFailure:
     if vector.HasField("floats"):
         return np.array(vector.floats.values, dtype=np.float32)
@@ -138,6 +156,36 @@ def inspect_response(delivery: Delivery) -> inspection_service_pb2.InspectRespon
     response = inspection_service_pb2.InspectResponse(provenance=_provenance([delivery]))
     _add_verdicts(response.answers, delivery)
     return response
+
+
+def acknowledgement_response() -> inspection_service_pb2.InspectResponse:
+    """Return a message that holds nothing yet but an acknowledgement."""
+    return inspection_service_pb2.InspectResponse(acknowledgement=inspection_service_pb2.Acknowledgement())
+
+
+def acknowledge(
+    response: inspection_service_pb2.InspectResponse, *, n_accepted: int, n_recorded: int | None
+) -> inspection_service_pb2.InspectResponse:
+    """Write into a response what has become of the stream by now."""
+    acknowledgement = response.acknowledgement
+    acknowledgement.n_accepted = n_accepted
+    if n_recorded is not None:
+        acknowledgement.n_recorded = n_recorded
+    return response
+
+
+def without_first(
+    response: inspection_service_pb2.InspectResponse, n_answers: int
+) -> inspection_service_pb2.InspectResponse:
+    """Return a response without its first answers."""
+    return inspection_service_pb2.InspectResponse(answers=response.answers[n_answers:], provenance=response.provenance)
+
+
+def back_off_response(retry_after_s: float) -> inspection_service_pb2.InspectResponse:
+    """Return the message that says that the server has more to do than it can."""
+    back_off = inspection_service_pb2.BackOff(message="the queue for computing is full")
+    back_off.retry_after.FromMicroseconds(round(1e6 * retry_after_s))
+    return inspection_service_pb2.InspectResponse(back_off=back_off)
 
 
 def draining_response(n_accepted: int) -> inspection_service_pb2.InspectResponse:
@@ -177,6 +225,7 @@ def _provenance(deliveries: Sequence[Delivery]) -> answer_pb2.Provenance:
         queue_ms=max(delivery.queue_ms for delivery in deliveries),
         compute_ms=sum(delivery.compute_ms for delivery in deliveries),
         batch_size=max(delivery.batch_size for delivery in deliveries),
+        recorded=all(delivery.is_recorded for delivery in deliveries),
     )
 
 

@@ -19,7 +19,7 @@ LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=1, 
 
 
 class Context:
-    """The one method of a gRPC context that the service uses."""
+    """The methods of a gRPC context that the service uses."""
 
     def __init__(self) -> None:
         self.callbacks: list[Callable[[], None]] = []
@@ -27,6 +27,9 @@ class Context:
     def add_callback(self, callback: Callable[[], None]) -> bool:
         self.callbacks.append(callback)
         return True
+
+    def time_remaining(self) -> float | None:
+        return None
 
 
 class GoneContext(Context):

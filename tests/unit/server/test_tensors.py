@@ -27,6 +27,9 @@ class Context:
         del callback
         return True
 
+    def time_remaining(self) -> float | None:
+        return None
+
 
 @contextmanager
 def open_service(index: FakeIndex) -> Iterator[OpenInferenceService]:

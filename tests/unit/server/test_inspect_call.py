@@ -12,9 +12,9 @@ from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
 from miwake.server.batcher import Batcher
 from miwake.server.engine import Engine
 from miwake.server.errors import RequestError, UnknownStationError
+from miwake.server.inspect_call import InspectCall
 from miwake.server.intake import Limits
 from miwake.server.stations import Stations
-from miwake.server.stream import InspectStream
 from support.index import FakeIndex, FakeStore, vector_of
 
 LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=1, stream_window=6)
@@ -32,21 +32,21 @@ def request(
 
 
 @contextmanager
-def open_stream(store: FakeStore) -> Iterator[InspectStream]:
+def open_stream(store: FakeStore) -> Iterator[InspectCall]:
     stations = Stations(store, poll_s=1)
     stations.load(Path("store"), ())
     with Batcher(max_batch=LIMITS.max_batch, queue_limit=100) as batcher:
-        yield InspectStream(Engine.of(stations, batcher, LIMITS))
+        yield InspectCall(Engine.of(stations, batcher, LIMITS))
 
 
 @contextmanager
-def reading(stream: InspectStream, requests: Iterator[inspection_service_pb2.InspectRequest]) -> Iterator[None]:
+def reading(stream: InspectCall, requests: Iterator[inspection_service_pb2.InspectRequest]) -> Iterator[None]:
     thread = threading.Thread(target=lambda: stream.read(requests))
     thread.start()
     try:
         yield
     finally:
-        stream.cancel()
+        stream.leave()
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
 
@@ -199,7 +199,7 @@ def test_no_response_mixes_generations_and_later_ones_name_the_new_one() -> None
         yield request(0.3, 0.4)
 
     with Batcher(max_batch=64, queue_limit=100) as batcher:
-        stream = InspectStream(Engine.of(stations, batcher, LIMITS))
+        stream = InspectCall(Engine.of(stations, batcher, LIMITS))
         with reading(stream, requests()):
             responses = list(stream.answers())
 
