@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from miwake.client import Answer, AsyncClient, Client, MiwakeError, NeighboursAnswer
+from miwake.client import Answer, AsyncClient, Client, MiwakeError, NeighboursAnswer, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ KINDS = ["blocking", "asyncio"]
 
 
 def inspect(kind: str, target: str, items: Iterable[Any], **options: Any) -> tuple[list[Answer], Exception | None]:
-    """Return all answers of a stream, and the error it ended with."""
+    """Return all answers of a stream, and the error it ended with; it is only taken up again with a ``retry``."""
     return (
         inspect_blocking(target, items, **options)
         if kind == "blocking"
@@ -24,9 +24,11 @@ def inspect(kind: str, target: str, items: Iterable[Any], **options: Any) -> tup
     )
 
 
-def inspect_blocking(target: str, items: Iterable[Any], **options: Any) -> tuple[list[Answer], Exception | None]:
+def inspect_blocking(
+    target: str, items: Iterable[Any], *, retry: Retry | None = None, **options: Any
+) -> tuple[list[Answer], Exception | None]:
     answers: list[Answer] = []
-    with Client(target) as client:
+    with Client(target, retry=retry) as client:
         try:
             answers.extend(client.inspect(items, **options))
         except Exception as error:  # noqa: BLE001 - the test looks at it
@@ -34,9 +36,11 @@ def inspect_blocking(target: str, items: Iterable[Any], **options: Any) -> tuple
     return answers, None
 
 
-async def inspect_asyncio(target: str, items: Any, **options: Any) -> tuple[list[Answer], Exception | None]:
+async def inspect_asyncio(
+    target: str, items: Any, *, retry: Retry | None = None, **options: Any
+) -> tuple[list[Answer], Exception | None]:
     answers: list[Answer] = []
-    async with AsyncClient(target) as client:
+    async with AsyncClient(target, retry=retry) as client:
         try:
             async for answer in client.inspect(items, **options):
                 answers.append(answer)  # noqa: PERF401 - a comprehension would lose the answers before an error
@@ -45,27 +49,29 @@ async def inspect_asyncio(target: str, items: Any, **options: Any) -> tuple[list
     return answers, None
 
 
-def classify(kind: str, target: str, vectors: Vectors, **options: Any) -> list[Answer]:
-    """Return the answers to a batch; options for the client are named ``station`` and ``client_timeout_s``."""
+def classify(kind: str, target: str, vectors: Vectors, *, retry: Retry | None = None, **options: Any) -> list[Answer]:
+    """Return the answers to a batch; it is only asked for again with a ``retry``."""
     if kind == "blocking":
-        with Client(target) as client:
+        with Client(target, retry=retry) as client:
             return client.classify(vectors, **options)
 
     async def call() -> list[Answer]:
-        async with AsyncClient(target) as client:
+        async with AsyncClient(target, retry=retry) as client:
             return await client.classify(vectors, **options)
 
     return asyncio.run(call())
 
 
-def search_neighbours(kind: str, target: str, vectors: Vectors, **options: Any) -> list[NeighboursAnswer]:
-    """Return the neighbours of a batch."""
+def search_neighbours(
+    kind: str, target: str, vectors: Vectors, *, retry: Retry | None = None, **options: Any
+) -> list[NeighboursAnswer]:
+    """Return the neighbours of a batch; they are only asked for again with a ``retry``."""
     if kind == "blocking":
-        with Client(target) as client:
+        with Client(target, retry=retry) as client:
             return client.search_neighbours(vectors, **options)
 
     async def call() -> list[NeighboursAnswer]:
-        async with AsyncClient(target) as client:
+        async with AsyncClient(target, retry=retry) as client:
             return await client.search_neighbours(vectors, **options)
 
     return asyncio.run(call())

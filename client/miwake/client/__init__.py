@@ -1,6 +1,7 @@
 """The client of a miwake server: numpy arrays in, frozen dataclasses out."""
 
 from miwake.client.aio import AsyncClient
+from miwake.client.answer_streams import AnswerStream, AsyncAnswerStream
 from miwake.client.answers import (
     Anchors,
     Answer,
@@ -55,13 +56,17 @@ from miwake.client.references import (
     ReferenceEvent,
     StoredReference,
 )
+from miwake.client.retry import Retry
+from miwake.client.tls import Tls
 
 __all__ = [
     "AccessError",
     "AllOf",
     "Anchors",
     "Answer",
+    "AnswerStream",
     "AnyOf",
+    "AsyncAnswerStream",
     "AsyncClient",
     "Client",
     "ClosedError",
@@ -100,10 +105,12 @@ __all__ = [
     "Reference",
     "ReferenceChange",
     "ReferenceEvent",
+    "Retry",
     "SearchOptions",
     "ServerError",
     "SourceIn",
     "StoredReference",
+    "Tls",
     "UnavailableError",
     "UnsupportedError",
     "Verdict",

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 import grpc
 import grpc.aio
 
-from miwake.client.aio_stream import AsyncStream
+from miwake.client.aio_stream import AsyncStream, wait_at_most
+from miwake.client.answer_streams import AsyncAnswerStream
 from miwake.client.channel import (
-    CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_S,
     DEFAULT_VECTORS_PER_MESSAGE,
     DEFAULT_WINDOW,
+    Connection,
 )
 from miwake.client.errors import ClosedError, translate_error
 from miwake.client.flow import FlowSettings
 from miwake.client.packing import classify_request, inspect_header, search_request
 from miwake.client.reference_calls import AsyncReferences
+from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry
 from miwake.client.unpacking import unpack_batch, unpack_search
 from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Iterable, Sequence
     from types import TracebackType
 
     from miwake.client.answers import Answer, NeighboursAnswer
     from miwake.client.filters import Filter
     from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
+    from miwake.client.tls import Tls
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
 
 RequestT = TypeVar("RequestT")
@@ -40,14 +44,7 @@ ResponseT = TypeVar("ResponseT")
 class AsyncClient:
     """Asks a miwake server from asyncio; the same surface as ``Client``. To be made inside a running event loop.
 
-    Parameters
-    ----------
-    target : text
-        Address of the server, ``host:port``.
-    station : text
-        The station to ask; may stay empty where the server has one.
-    timeout_s : float
-        Deadline of each call in seconds; of a stream, the longest wait for its next answer.
+    Parameters and errors are those of ``Client``.
 
     Examples
     --------
@@ -58,16 +55,28 @@ class AsyncClient:
                 print(answer.verdict or answer.error)
     """
 
-    def __init__(self, target: str, *, station: str = "", timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        station: str = "",
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: Retry | None = DEFAULT_RETRY,
+        tls: Tls | None = None,
+        token: str | None = None,
+    ) -> None:
         self.target = target
         self.station = station
         self.timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self.retry = retry
+        connection = Connection.of(target, tls=tls, token=token)
+        self._metadata = connection.metadata
+        self._channel = connection.open_async()
         self._service = InspectionServiceStub(self._channel)
         self._reference_service = ReferenceServiceStub(self._channel)
         self.references = AsyncReferences(self._call_references, station)
         self._streams: WeakSet[AsyncStream] = WeakSet()
-        self._is_closed = False
+        self._is_closed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +88,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End all streams and the connection. A closed client stays closed."""
-        self._is_closed = True
+        self._is_closed.set()
         for stream in list(self._streams):
             stream.stop()
         await self._channel.close()
@@ -136,10 +145,11 @@ class AsyncClient:
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
         evidence: Evidence | None = None,
+        generation: str | None = None,
         timeout_s: float | None = None,
         window: int = DEFAULT_WINDOW,
         vectors_per_message: int = DEFAULT_VECTORS_PER_MESSAGE,
-    ) -> AsyncGenerator[Answer]:
+    ) -> AsyncAnswerStream:
         """Stream vectors to the server and yield their answers in order, while sending.
 
         Parameters and errors are those of ``Client.inspect``. A plain iterable runs in the event loop, so it must not
@@ -149,18 +159,21 @@ class AsyncClient:
             window=window,
             vectors_per_message=vectors_per_message,
             timeout_s=self.timeout_s if timeout_s is None else timeout_s,
+            retry=self.retry,
         )
-        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence)
-        stream = AsyncStream(self._stub(), header, items, settings, target=self.target)
+        header = inspect_header(
+            station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence, generation=generation
+        )
+        stream = AsyncStream(self._stub(), header, items, settings, target=self.target, metadata=self._metadata)
         self._streams.add(stream)
-        return stream.answers()
+        return AsyncAnswerStream(stream.answers(), stream.flow, stream.recovery)
 
-    async def _call_references(self, name: str, request: Any) -> Any:
+    async def _call_references(self, name: str, request: Any, *, is_repeatable: bool = True) -> Any:
         self._check_open()
-        return await self._call(getattr(self._reference_service, name), request, None)
+        return await self._call(getattr(self._reference_service, name), request, None, is_repeatable=is_repeatable)
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._is_closed.is_set():
             raise ClosedError
 
     def _stub(self) -> InspectionServiceAsyncStub:
@@ -168,9 +181,18 @@ class AsyncClient:
         return self._service
 
     async def _call(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, timeout_s: float | None
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        timeout_s: float | None,
+        *,
+        is_repeatable: bool = True,
     ) -> ResponseT:
-        try:
-            return await method(request, timeout=self.timeout_s if timeout_s is None else timeout_s)
-        except grpc.RpcError as error:
-            raise translate_error(error, target=self.target) from error
+        attempts = Attempts(self.retry, self.timeout_s if timeout_s is None else timeout_s, is_repeatable=is_repeatable)
+        while True:
+            try:
+                return await method(request, timeout=attempts.left_s(), metadata=self._metadata)
+            except grpc.RpcError as error:
+                wait_s = attempts.wait_s(translate_error(error, target=self.target), error)
+            await wait_at_most(wait_s, self._is_closed)
+            self._check_open()

@@ -11,17 +11,19 @@ import grpc
 import grpc.aio
 
 from miwake.client.aio_status import ReceivedStatus
-from miwake.client.errors import ClosedError, DeadlineExceededError, InvalidQueryError, MiwakeError, translate_error
+from miwake.client.errors import ClosedError, InvalidQueryError, MiwakeError, translate_error
 from miwake.client.flow import Flow
 from miwake.client.idle import IdleClock
 from miwake.client.packing import inspect_request, pack
+from miwake.client.recovery import Recovery
 from miwake.client.unpacking import unpack_answers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from miwake.client.answers import Answer
-    from miwake.client.flow import FlowSettings
+    from miwake.client.channel import Metadata
+    from miwake.client.flow import Batch, FlowSettings
     from miwake.client.inspections import Inspection, Vector
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
@@ -45,18 +47,25 @@ class AsyncStream:
         settings: FlowSettings,
         *,
         target: str,
+        metadata: Metadata = (),
     ) -> None:
         self._stub = stub
         self._header = header
         self._items = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         self._target = target
-        self._flow = Flow(settings)
-        self._clock = IdleClock(self._flow)
+        self._metadata = metadata
+        self._stream_id = settings.stream_id if settings.retry else ""
+        self.flow = Flow(settings)
+        self._clock = IdleClock(self.flow)
+        self.recovery = Recovery(self.flow, self._clock, target=target)
         self._slot_is_free = asyncio.Event()
         self._message_is_ready = asyncio.Event()
+        self._is_over = asyncio.Event()
         self._last_turn_s = monotonic()
         self._failure: BaseException | None = None
         self._call: grpc.aio.Call | None = None
+        self._status: ReceivedStatus | None = None
+        self._responses: AsyncIterator[inspection_service_pb2.InspectResponse] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def answers(self) -> AsyncGenerator[Answer]:
@@ -67,20 +76,17 @@ class AsyncStream:
         MiwakeError
             If the stream fails. What the producer raises comes through as it is, after the answers to what it gave.
         """
-        if self._flow.is_stopped:
+        if self.flow.is_stopped:
             raise ClosedError
         try:
-            call = self._stub.Inspect(self._requests())
-            self._call = call
-            status = ReceivedStatus(call)
             self._tasks = [asyncio.create_task(self._produce()), asyncio.create_task(self._watch())]
-            responses = aiter(call)
-            while (response := await self._next_response(responses, status)) is not None:
-                for answer in self._receive(response):
-                    self._flow.n_handed_over += 1
+            while (answers := await self._next_answers()) is not None:
+                for answer in answers:
+                    self.flow.n_handed_over += 1
                     self._slot_is_free.set()
                     yield answer
-            self._check_end()
+            if self._failure is not None:
+                raise self._failure
         except MiwakeError as error:
             if self._failure is not None and error is not self._failure:
                 raise self._failure from error
@@ -91,11 +97,10 @@ class AsyncStream:
 
     def stop(self) -> None:
         """Cancel the call and the tasks."""
-        self._flow.is_stopped = True
-        self._slot_is_free.set()
-        self._message_is_ready.set()
-        if self._call is not None:
-            self._call.cancel()
+        self.flow.is_stopped = True
+        for event in (self._slot_is_free, self._message_is_ready, self._is_over):
+            event.set()
+        self._cancel()
         for task in self._tasks:
             task.cancel()
 
@@ -103,12 +108,12 @@ class AsyncStream:
         try:
             is_done = await self._pull_all()
         except BaseException as error:
-            if self._flow.is_stopped:
+            if self.flow.is_stopped:
                 raise
             self._failure = error
             is_done = True
         self._clock.note_sending()
-        self._flow.producer_is_done = is_done
+        self.flow.producer_is_done = is_done
         self._message_is_ready.set()
 
     async def _pull_all(self) -> bool:
@@ -131,73 +136,140 @@ class AsyncStream:
             raise StopAsyncIteration from None
 
     async def _wait_for_slot(self) -> bool:
-        while self._flow.n_free <= 0 and not self._flow.wants_no_more:
+        while self.flow.n_free <= 0 and not self.flow.wants_no_more:
             self._slot_is_free.clear()
             await self._slot_is_free.wait()
-        return not self._flow.wants_no_more
+        return not self.flow.wants_no_more
 
     def _take(self, item: Vector | Inspection) -> None:
         try:
-            self._flow.take(pack(item))
+            self.flow.take(pack(item))
         except InvalidQueryError as error:
-            message = f"vector {self._flow.n_taken}: {error}"
+            message = f"vector {self.flow.n_taken}: {error}"
             raise InvalidQueryError(message) from error
-        self._message_is_ready.set()
+        if self.flow.may_send:
+            self._message_is_ready.set()
 
-    async def _requests(self) -> AsyncIterator[inspection_service_pb2.InspectRequest]:
-        while True:
-            while not (self._flow.may_send or self._flow.has_sent_all):
-                self._message_is_ready.clear()
-                await self._message_is_ready.wait()
-            if self._flow.has_sent_all:
-                return
-            self._clock.note_sending()
-            yield inspect_request(self._header, self._flow.next_message())
+    async def _next_answers(self) -> list[Answer] | None:
+        """Return what the next response answers, which may be nothing; None at the end of the stream.
 
-    async def _next_response(
-        self, responses: AsyncIterator[inspection_service_pb2.InspectResponse], status: ReceivedStatus
-    ) -> inspection_service_pb2.InspectResponse | None:
-        if self._flow.is_drained:
+        Raises
+        ------
+        MiwakeError
+            If the stream fails, or ends while something is missing.
+        """
+        try:
+            if self._responses is None:
+                self._open()
+            if (response := await self._next_response()) is not None:
+                return self._receive(response)
+            if self._failure is None:
+                self.flow.check_end()
+        except MiwakeError as error:
+            return [] if await self._reopens(error) else None
+        return None
+
+    def _open(self) -> None:
+        self._clock.note_open()
+        self._call = self._stub.Inspect(self._requests(self.flow.n_calls), metadata=self._metadata)
+        self._status = ReceivedStatus(self._call)
+        self._responses = aiter(self._call)
+
+    async def _requests(self, n_calls: int) -> AsyncIterator[inspection_service_pb2.InspectRequest]:
+        while (batch := await self._next_batch(n_calls)) is not None:
+            yield inspect_request(self._header, batch, stream_id=self._stream_id)
+
+    async def _next_batch(self, n_calls: int) -> Batch | None:
+        """Wait for what goes in the next message of a call; None where none will."""
+        while self.flow.n_calls == n_calls and not self.flow.has_sent_all:
+            hold_s = self.flow.hold_s(monotonic())
+            if self.flow.may_send and not hold_s:
+                self._clock.note_sending()
+                return self.flow.next_message()
+            self._message_is_ready.clear()
+            await wait_at_most(hold_s or None, self._message_is_ready)
+        return None
+
+    async def _next_response(self) -> inspection_service_pb2.InspectResponse | None:
+        if self.flow.is_drained or self._responses is None or self._status is None:
             return None
         self._clock.start_asking()
         try:
-            return await anext(responses, None)
+            return await anext(self._responses, None)
         except grpc.aio.AioRpcError as error:
-            ended_with = await status.instead_of(error)
+            ended_with = await self._status.instead_of(error)
             if ended_with is None:
                 return None
             raise self._translate(ended_with) from error
         except asyncio.CancelledError as error:
             # gRPC raises this where the call was cancelled from here, as asyncio does for the task.
-            if _is_task_being_cancelled() or not (self._clock.has_expired or self._flow.is_stopped):
+            if _is_task_being_cancelled() or not self._is_over.is_set():
                 raise
-            raise self._translate(None) from error
-        finally:
-            self._clock.stop_asking()
+            raise self._overdue() from error
 
     def _receive(self, response: inspection_service_pb2.InspectResponse) -> list[Answer]:
-        first = self._flow.receive(response)
+        if response.answers or response.HasField("draining"):
+            self._clock.stop_asking()
+        first = self.flow.receive(response, now=monotonic())
         self._message_is_ready.set()
+        if response.answers:
+            self.recovery.note_answers()
         return unpack_answers(response, first)
+
+    async def _reopens(self, error: MiwakeError) -> bool:
+        """Return whether another call is to be made after a failure, once it may be; false where none is needed.
+
+        Raises
+        ------
+        MiwakeError
+            If the failure is to be told.
+        """
+        if self._is_over.is_set():
+            raise error
+        wait_s = self.recovery.wait_s(error)
+        self._message_is_ready.set()
+        self._cancel()
+        self._responses = None
+        await self._wait_for_work()
+        if self.flow.is_complete:
+            return False
+        await wait_at_most(wait_s, self._is_over)
+        if self._is_over.is_set():
+            raise self._overdue() from error
+        return True
+
+    async def _wait_for_work(self) -> None:
+        while not self.flow.has_work:
+            self._message_is_ready.clear()
+            await self._message_is_ready.wait()
+        self._clock.note_sending()
+        self.flow.is_reopening = True
+
+    def _cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
 
     async def _watch(self) -> None:
         while (left_s := self._clock.left_s()) > 0:  # noqa: ASYNC110 - time is all that is waited for
             await asyncio.sleep(left_s)
         self._clock.has_expired = True
-        if self._call is not None:
-            self._call.cancel()
+        self._is_over.set()
+        self._cancel()
 
-    def _check_end(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        self._flow.check_end()
+    def _overdue(self) -> MiwakeError:
+        return self.recovery.overdue() if self._clock.has_expired else ClosedError()
 
-    def _translate(self, error: grpc.RpcError | None) -> MiwakeError:
-        if self._clock.has_expired:
-            return DeadlineExceededError(self._flow.overdue_text(self._target))
-        if self._flow.is_stopped or error is None:
-            return ClosedError()
-        return translate_error(error, target=self._target)
+    def _translate(self, error: grpc.RpcError) -> MiwakeError:
+        return self._overdue() if self._is_over.is_set() else translate_error(error, target=self._target)
+
+
+async def wait_at_most(timeout_s: float | None, event: asyncio.Event) -> None:
+    """Wait for an event, but no longer than so many seconds; None: for as long as it takes."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 def _is_task_being_cancelled() -> bool:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from miwake.client.tls import check_token
+
+if TYPE_CHECKING:
+    from miwake.client.tls import Tls
 
 DEFAULT_TIMEOUT_S = 30.0
 """Deadline of a call, and longest wait for the next answer of a stream, in seconds."""
@@ -16,9 +25,9 @@ DEFAULT_VECTORS_PER_MESSAGE = 64
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # A batch of a few thousand answers with their evidence; gRPC's own limit is 4 MiB.
     ("grpc.max_receive_message_length", 64 << 20),
-    # gRPC servers that say nothing else close connections that ping more often than every five minutes.
-    ("grpc.keepalive_time_ms", 300_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    # A dead connection is noticed within 20 s, in time to take its stream up again before the default timeout.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     # gRPC's own retries leave a stream hanging for good, past any cancelling, in one of a hundred connections that fail
     # while it starts (grpcio 1.85.1); and they would hide from the caller what was sent twice.
     ("grpc.enable_retries", 0),
@@ -27,5 +36,68 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # A connection of its own: clients of one process share connections by address otherwise, and with them the waiting
     # time after a failure, so that a new client is told of a server that was gone before this one came.
     ("grpc.use_local_subchannel_pool", 1),
+    # Between attempts to connect, which gRPC makes by itself, however often the client asks: its own waits grow from
+    # one second to two minutes, and a server that is back must be found at once.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # How long one attempt to connect may take; a host that is down does not even refuse.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 """Options of every channel."""
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What a channel is opened with.
+
+    Attributes
+    ----------
+    target : text
+    credentials : grpc.ChannelCredentials or None
+        None: plain text.
+    options : pairs of text and value
+        Of the channel.
+    metadata : pairs of text
+        Goes with every call: the token, where there is no TLS to carry it.
+    """
+
+    target: str
+    credentials: grpc.ChannelCredentials | None
+    options: tuple[tuple[str, Any], ...]
+    metadata: Metadata
+
+    @classmethod
+    def of(cls, target: str, *, tls: Tls | None, token: str | None) -> Connection:
+        """Return how to connect to a target.
+
+        Raises
+        ------
+        InvalidQueryError
+            If a certificate cannot be read; if the token cannot be sent, or would go to another machine in plain text.
+        """
+        if token is not None:
+            check_token(token, target, tls)
+        if tls is None:
+            metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+            return cls(target=target, credentials=None, options=CHANNEL_OPTIONS, metadata=metadata)
+        credentials = tls.credentials()
+        if token is not None:
+            credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(token))
+        options = CHANNEL_OPTIONS
+        if tls.server_name is not None:
+            options += (("grpc.ssl_target_name_override", tls.server_name),)
+        return cls(target=target, credentials=credentials, options=options, metadata=())
+
+    def open(self) -> grpc.Channel:
+        """Open a blocking channel."""
+        if self.credentials is None:
+            return grpc.insecure_channel(self.target, options=self.options)
+        return grpc.secure_channel(self.target, self.credentials, options=self.options)
+
+    def open_async(self) -> grpc.aio.Channel:
+        """Open a channel for asyncio."""
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.target, options=self.options)
+        return grpc.aio.secure_channel(self.target, self.credentials, options=self.options)

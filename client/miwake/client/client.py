@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 import grpc
 
+from miwake.client.answer_streams import AnswerStream
 from miwake.client.channel import (
-    CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_S,
     DEFAULT_VECTORS_PER_MESSAGE,
     DEFAULT_WINDOW,
+    Connection,
 )
 from miwake.client.errors import ClosedError, translate_error
 from miwake.client.flow import FlowSettings
 from miwake.client.packing import classify_request, inspect_header, search_request
 from miwake.client.reference_calls import References
+from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry
 from miwake.client.stream import BlockingStream
 from miwake.client.unpacking import unpack_batch, unpack_search
 from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from miwake.client.answers import Answer, NeighboursAnswer
     from miwake.client.filters import Filter
     from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
+    from miwake.client.tls import Tls
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -46,7 +49,19 @@ class Client:
     station : text
         The station to ask; may stay empty where the server has one.
     timeout_s : float
-        Deadline of each call in seconds; of a stream, the longest wait for its next answer.
+        Deadline of each call in seconds, all attempts together; of a stream, the longest wait for its next answer.
+    retry : Retry or None
+        How failures are mended that another attempt may mend: a broken connection, a server that is started again,
+        drains or has too much to do. None: each failure is raised at once.
+    tls : Tls or None
+        How the connection is encrypted; None: plain text, for this machine only.
+    token : text or None
+        Says who asks; goes with every call as a bearer token. Refused in plain text to another machine.
+
+    Raises
+    ------
+    InvalidQueryError
+        If a certificate cannot be read, or the token must not be sent.
 
     Attributes
     ----------
@@ -62,17 +77,29 @@ class Client:
                 print(answer.verdict or answer.error)
     """
 
-    def __init__(self, target: str, *, station: str = "", timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        station: str = "",
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: Retry | None = DEFAULT_RETRY,
+        tls: Tls | None = None,
+        token: str | None = None,
+    ) -> None:
         self.target = target
         self.station = station
         self.timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self.retry = retry
+        connection = Connection.of(target, tls=tls, token=token)
+        self._metadata = connection.metadata
+        self._channel = connection.open()
         self._service = InspectionServiceStub(self._channel)
         self._reference_service = ReferenceServiceStub(self._channel)
         self.references = References(self._call_references, station)
         self._lock = Lock()
         self._streams: WeakSet[BlockingStream] = WeakSet()
-        self._is_closed = False
+        self._is_closed = Event()
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +111,7 @@ class Client:
 
     def close(self) -> None:
         """End all streams and the connection. A closed client stays closed."""
-        self._is_closed = True
+        self._is_closed.set()
         with self._lock:
             streams = list(self._streams)
         for stream in streams:
@@ -181,14 +208,18 @@ class Client:
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
         evidence: Evidence | None = None,
+        generation: str | None = None,
         timeout_s: float | None = None,
         window: int = DEFAULT_WINDOW,
         vectors_per_message: int = DEFAULT_VECTORS_PER_MESSAGE,
-    ) -> Generator[Answer]:
+    ) -> AnswerStream:
         """Stream vectors to the server and yield their answers in order, while sending.
 
         The iterable runs in a thread of its own, and may block for as long as it likes. A vector goes out at once while
-        the server keeps up; when it does not, several share a message. Closing the generator cancels the stream.
+        the server keeps up; when it does not, several share a message. Closing what is returned cancels the stream.
+
+        A call that fails is replaced by another, as the client's ``retry`` says, which goes on where it was: nothing is
+        missing, doubled or in another order for it, whether the connection broke or the server was started again.
 
         Parameters
         ----------
@@ -196,6 +227,8 @@ class Client:
             What to inspect. What it raises is raised here, after the answers to everything that came before.
         context, n_neighbours, evidence
             As in ``classify``.
+        generation : text or None
+            The generation that must answer; None: always the current one.
         timeout_s : float or None
             Longest wait for an answer that is due, in seconds; None for the client's.
         window : int
@@ -203,17 +236,18 @@ class Client:
         vectors_per_message : int
             Most vectors in one message.
 
-        Yields
-        ------
-        Answer
-            Exactly one for each vector, in order.
+        Returns
+        -------
+        AnswerStream
+            Yields exactly one ``Answer`` for each vector, in order, and tells how far the stream has come.
 
         Raises
         ------
         InvalidQueryError
             If something cannot be sent; a vector's message names its position.
         DrainingError
-            If the server stopped before the iterable was exhausted; all it accepted has been answered.
+            If the server stopped before the iterable was exhausted, and none came in its place in time; all it accepted
+            has been answered.
         ProtocolError
             If an answer is missing or out of order.
         MiwakeError
@@ -223,19 +257,22 @@ class Client:
             window=window,
             vectors_per_message=vectors_per_message,
             timeout_s=self.timeout_s if timeout_s is None else timeout_s,
+            retry=self.retry,
         )
-        header = inspect_header(station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence)
-        stream = BlockingStream(self._stub(), header, items, settings, target=self.target)
+        header = inspect_header(
+            station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence, generation=generation
+        )
+        stream = BlockingStream(self._stub(), header, items, settings, target=self.target, metadata=self._metadata)
         with self._lock:
             self._streams.add(stream)
-        return stream.answers()
+        return AnswerStream(stream.answers(), stream.flow, stream.recovery)
 
-    def _call_references(self, name: str, request: Any) -> Any:
+    def _call_references(self, name: str, request: Any, *, is_repeatable: bool = True) -> Any:
         self._check_open()
-        return self._call(getattr(self._reference_service, name), request, None)
+        return self._call(getattr(self._reference_service, name), request, None, is_repeatable=is_repeatable)
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._is_closed.is_set():
             raise ClosedError
 
     def _stub(self) -> InspectionServiceStub:
@@ -243,9 +280,18 @@ class Client:
         return self._service
 
     def _call(
-        self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, timeout_s: float | None
+        self,
+        method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        timeout_s: float | None,
+        *,
+        is_repeatable: bool = True,
     ) -> ResponseT:
-        try:
-            return method(request, timeout=self.timeout_s if timeout_s is None else timeout_s)
-        except grpc.RpcError as error:
-            raise translate_error(error, target=self.target) from error
+        attempts = Attempts(self.retry, self.timeout_s if timeout_s is None else timeout_s, is_repeatable=is_repeatable)
+        while True:
+            try:
+                return method(request, timeout=attempts.left_s(), metadata=self._metadata)
+            except grpc.RpcError as error:
+                wait_s = attempts.wait_s(translate_error(error, target=self.target), error)
+            if self._is_closed.wait(wait_s):
+                raise ClosedError

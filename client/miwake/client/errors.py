@@ -8,9 +8,9 @@
     ├── NotFoundError (LookupError)           the server has no such station, or it no such reference
     ├── ConflictError (ValueError)            an id stands for another reference already
     ├── AccessError (PermissionError)         the server wants other credentials
-    ├── UnavailableError                      no server answers; worth retrying
+    ├── UnavailableError                      no server answers, and has not for as long as was retried
     │   └── DrainingError                     the server stopped in the middle of a stream
-    ├── OverloadedError                       the server has too much to do; worth retrying later
+    ├── OverloadedError                       the server has too much to do, and had for as long as was retried
     ├── DeadlineExceededError (TimeoutError)  no answer in time
     ├── IndexUnusableError                    the station's index cannot be used as it is
     ├── UnsupportedError                      the server does not know the call
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, cast
 
 import grpc
 from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,7 +92,7 @@ class AccessError(MiwakeError, PermissionError):
 
 
 class UnavailableError(MiwakeError):
-    """No server answers, or it has nothing loaded yet. Worth retrying."""
+    """No server answers, or it has nothing loaded yet. Worth retrying, as the client does by itself if it may."""
 
 
 class DrainingError(UnavailableError):
@@ -186,16 +187,9 @@ def translate_error(error: grpc.RpcError, *, target: str) -> MiwakeError:
 
 
 def read_details(trailers: Iterable[tuple[str, str | bytes]]) -> ErrorDetails:
-    """Return the google.rpc details of a failed call; empty where there are none, or nothing installed reads them.
-
-    The base install lacks googleapis-common-protos; the message is whole without it.
-    """
+    """Return the google.rpc details of a failed call; empty where there are none."""
     data = next((value for key, value in trailers if key == DETAILS_KEY), None)
     if not isinstance(data, bytes):
-        return ErrorDetails()
-    try:
-        from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # noqa: PLC0415 - not in the base install
-    except ImportError:
         return ErrorDetails()
     info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.client.filters import Filter
+    from miwake.client.flow import Batch
     from miwake.client.inspections import InspectionContext, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
 
@@ -208,29 +209,42 @@ def search_request(
 
 
 def inspect_header(
-    *, station: str, context: InspectionContext | None, n_neighbours: int | None, evidence: Evidence | None = None
+    *,
+    station: str,
+    context: InspectionContext | None,
+    n_neighbours: int | None,
+    evidence: Evidence | None = None,
+    generation: str | None = None,
 ) -> inspection_service_pb2.InspectRequest:
-    """Return a request of a stream without its vectors: what all its messages have in common.
+    """Return a request of a stream without its vectors: what all its messages have in common, and its generation.
 
     Raises
     ------
     InvalidQueryError
-        If the context or the number of neighbours cannot be sent.
+        If the context, the number of neighbours or the generation cannot be sent.
     """
+    if not isinstance(generation, str | None):
+        message = f"generation {generation!r}, expected text such as 'g000001'"
+        raise InvalidQueryError(message)
     return inspection_service_pb2.InspectRequest(
         station=station,
         context=None if context is None else pack_context(context),
         options=pack_evidence(checked_n_neighbours(n_neighbours), evidence),
+        generation=generation or "",
     )
 
 
 def inspect_request(
-    header: inspection_service_pb2.InspectRequest, vectors: Sequence[vector_pb2.InspectionVector]
+    header: inspection_service_pb2.InspectRequest, batch: Batch, *, stream_id: str
 ) -> inspection_service_pb2.InspectRequest:
-    """Return a message of a stream."""
+    """Return a message of a stream; the stream can be taken up again if it has an id."""
     return inspection_service_pb2.InspectRequest(
         station=header.station,
         context=header.context if header.HasField("context") else None,
-        vectors=vectors,
+        vectors=batch.vectors,
         options=header.options,
+        generation=header.generation if batch.is_first else "",
+        stream_id=stream_id if batch.is_first else "",
+        first_sequence=batch.first_sequence if stream_id else None,
+        n_received=batch.n_received if stream_id else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from miwake.client.references import (
     add_request,
@@ -16,14 +16,28 @@ from miwake.client.references import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Generator, Iterable, Sequence
 
     from miwake.client.references import NewReference, Reference, ReferenceChange, StoredReference
 
-    Call = Callable[[str, Any], Any]
-    """Makes a call of the reference service: its name and its request in, its response out."""
 
-    AsyncCall = Callable[[str, Any], Awaitable[Any]]
+class Call(Protocol):
+    """Makes a call of the reference service: its name and its request in, its response out.
+
+    ``is_repeatable`` says whether doing it twice is the same as doing it once, so that it may be tried again when
+    nobody knows what came of it.
+    """
+
+    def __call__(self, name: str, request: Any, *, is_repeatable: bool = True) -> Any:
+        """Make the call."""
+
+
+class AsyncCall(Protocol):
+    """The same for asyncio."""
+
+    def __call__(self, name: str, request: Any, *, is_repeatable: bool = True) -> Awaitable[Any]:
+        """Make the call."""
+
 
 PAGE_SIZE = 100
 
@@ -34,6 +48,11 @@ class References:
     Each change is durable once it is answered: it survives the loss of power. It is one revision, and is searched at
     once unless the station has been rolled back. ``actor`` is who makes it, for the history; None for the user of this
     process.
+
+    Where no server answers, or it has too much to do, calls are tried again until their deadline, as the client's
+    ``retry`` says. Adding or relabelling again what has been is no change, so that is safe also where the first attempt
+    had been carried out and only its answer was lost: then the counts of the answer say ``n_unchanged``. ``remove`` is
+    tried again only where the server said that nothing has changed.
     """
 
     def __init__(self, call: Call, station: str) -> None:
@@ -104,7 +123,7 @@ class References:
             If an id is not there; then nothing has changed.
         """
         request = remove_request(ids, station=self._station, actor=actor)
-        return unpack_change(self._call("RemoveReferences", request).change)
+        return unpack_change(self._call("RemoveReferences", request, is_repeatable=False).change)
 
 
 class AsyncReferences:
@@ -148,4 +167,4 @@ class AsyncReferences:
     async def remove(self, ids: Sequence[str], *, actor: str | None = None) -> ReferenceChange:
         """Remove references."""
         request = remove_request(ids, station=self._station, actor=actor)
-        return unpack_change((await self._call("RemoveReferences", request)).change)
+        return unpack_change((await self._call("RemoveReferences", request, is_repeatable=False)).change)

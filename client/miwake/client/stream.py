@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import grpc
 
-from miwake.client.errors import ClosedError, DeadlineExceededError, InvalidQueryError, MiwakeError, translate_error
+from miwake.client.errors import ClosedError, InvalidQueryError, MiwakeError, translate_error
 from miwake.client.flow import Flow
 from miwake.client.idle import IdleClock
 from miwake.client.packing import inspect_request, pack
+from miwake.client.recovery import Recovery
 from miwake.client.unpacking import unpack_answers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from miwake.client.answers import Answer
-    from miwake.client.flow import FlowSettings
+    from miwake.client.channel import Metadata
+    from miwake.client.flow import Batch, FlowSettings
     from miwake.client.inspections import Inspection, Vector
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
@@ -30,7 +33,8 @@ class BlockingStream:
     """Sends what a producer gives and hands over the answers, with a thread for each side and one for the clock.
 
     Three threads live as long as ``answers`` runs: the producer's, gRPC's own, which sends, and the watcher, which
-    cancels the call when an answer is overdue. All state is in ``Flow``, under one lock.
+    cancels the call when an answer is overdue. All state is in ``Flow``. What the producer and the consumer do for each
+    vector takes no lock: each writes counters that only it writes. Whatever concerns the sending is under one.
     """
 
     def __init__(
@@ -41,13 +45,17 @@ class BlockingStream:
         settings: FlowSettings,
         *,
         target: str,
+        metadata: Metadata = (),
     ) -> None:
         self._stub = stub
         self._header = header
         self._items = iter(items)
         self._target = target
-        self._flow = Flow(settings)
-        self._clock = IdleClock(self._flow)
+        self._metadata = metadata
+        self._stream_id = settings.stream_id if settings.retry else ""
+        self.flow = Flow(settings)
+        self._clock = IdleClock(self.flow)
+        self.recovery = Recovery(self.flow, self._clock, target=target)
         # Reentrant: the garbage collector may close an abandoned generator, and so call stop, on any line of ours.
         self._lock = threading.RLock()
         # The producer is woken for a good part of a message at once: a switch of threads for each vector would cost
@@ -55,10 +63,12 @@ class BlockingStream:
         self._n_worth_waking = max(1, min(settings.vectors_per_message, settings.window // 4))
         self._slot_is_free = threading.Condition(self._lock)
         self._message_is_ready = threading.Condition(self._lock)
-        self._has_ended = threading.Event()
+        self._is_over = threading.Event()
+        self._producer_waits = False
         self._is_pulling = False
         self._failure: BaseException | None = None
         self._call: grpc.Call | None = None
+        self._responses: Iterator[inspection_service_pb2.InspectResponse] | None = None
         self._producer = threading.Thread(target=self._produce, name="miwake-producer", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name="miwake-watcher", daemon=True)
 
@@ -70,19 +80,18 @@ class BlockingStream:
         MiwakeError
             If the stream fails. What the producer raises comes through as it is, after the answers to what it gave.
         """
-        if self._flow.is_stopped:
+        if self.flow.is_stopped:
             raise ClosedError
         try:
-            call = self._stub.Inspect(self._requests())
-            self._call = call
             self._producer.start()
             self._watcher.start()
-            while (response := self._next_response(call)) is not None:
-                for answer in self._receive(response):
+            while (answers := self._next_answers()) is not None:
+                for answer in answers:
                     self._free_slot()
                     yield answer
                 self._wake_producer()
-            self._check_end()
+            if self._failure is not None:
+                raise self._failure
         except MiwakeError as error:
             if self._failure is not None and error is not self._failure:
                 raise self._failure from error
@@ -93,15 +102,14 @@ class BlockingStream:
     def stop(self) -> None:
         """Cancel the call and end the threads; a producer that blocks in the caller's own code ends after it."""
         with self._lock:
-            if self._flow.is_stopped:
+            if self.flow.is_stopped:
                 return
-            self._flow.is_stopped = True
+            self.flow.is_stopped = True
+            is_pulling = self._is_pulling
             self._slot_is_free.notify_all()
             self._message_is_ready.notify_all()
-            is_pulling = self._is_pulling
-        self._has_ended.set()
-        if self._call is not None:
-            self._call.cancel()
+        self._is_over.set()
+        self._cancel()
         for thread in (self._watcher,) if is_pulling else (self._watcher, self._producer):
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join()
@@ -115,93 +123,155 @@ class BlockingStream:
         with self._lock:
             self._is_pulling = False
             self._clock.note_sending()
-            self._flow.producer_is_done = is_done
-            self._message_is_ready.notify()
+            self.flow.producer_is_done = is_done
+            self._message_is_ready.notify_all()
 
     def _pull_all(self) -> bool:
-        while self._wait_for_slot():
-            try:
-                item = next(self._items)
-            except StopIteration:
-                return True
-            self._take(item)
+        while n_free := self._wait_for_slots():
+            for _ in range(n_free):
+                # In this order: stop reads them in the other one, and waits for this thread unless it pulls.
+                self._is_pulling = True
+                if self.flow.wants_no_more:
+                    return False
+                try:
+                    item = next(self._items)
+                except StopIteration:
+                    return True
+                self._take(item)
         return False
 
-    def _wait_for_slot(self) -> bool:
+    def _wait_for_slots(self) -> int:
+        """Wait until the window has room; return for how many vectors, 0 when none are wanted any more."""
         with self._lock:
-            while self._flow.n_free <= 0 and not self._flow.wants_no_more:
+            self._producer_waits = True
+            while self.flow.n_free <= 0 and not self.flow.wants_no_more:
                 self._slot_is_free.wait(SLOT_WAIT_S)
-            self._is_pulling = not self._flow.wants_no_more
-            return self._is_pulling
+            self._producer_waits = False
+            return 0 if self.flow.wants_no_more else self.flow.n_free
 
     def _take(self, item: Vector | Inspection) -> None:
         try:
             packed = pack(item)
         except InvalidQueryError as error:
-            message = f"vector {self._flow.n_taken}: {error}"
+            message = f"vector {self.flow.n_taken}: {error}"
             raise InvalidQueryError(message) from error
-        with self._lock:
-            self._is_pulling = False
-            self._flow.take(packed)
-            if self._flow.may_send:
-                self._message_is_ready.notify()
-
-    def _requests(self) -> Iterator[inspection_service_pb2.InspectRequest]:
-        while True:
+        self._is_pulling = False
+        self.flow.take(packed)
+        if self.flow.may_send:
             with self._lock:
-                while not (self._flow.may_send or self._flow.has_sent_all):
-                    self._message_is_ready.wait()
-                if self._flow.has_sent_all:
-                    return
-                self._clock.note_sending()
-                vectors = self._flow.next_message()
-            yield inspect_request(self._header, vectors)
+                self._message_is_ready.notify_all()
 
-    def _next_response(
-        self, responses: Iterator[inspection_service_pb2.InspectResponse]
-    ) -> inspection_service_pb2.InspectResponse | None:
-        if self._flow.is_drained:
+    def _next_answers(self) -> list[Answer] | None:
+        """Return what the next response answers, which may be nothing; None at the end of the stream.
+
+        Raises
+        ------
+        MiwakeError
+            If the stream fails, or ends while something is missing.
+        """
+        try:
+            if self._responses is None:
+                self._open()
+            if (response := self._next_response()) is not None:
+                return self._receive(response)
+            if self._failure is None:
+                self.flow.check_end()
+        except MiwakeError as error:
+            return [] if self._reopens(error) else None
+        return None
+
+    def _open(self) -> None:
+        self._clock.note_open()
+        self._call = self._responses = self._stub.Inspect(self._requests(self.flow.n_calls), metadata=self._metadata)
+        if self._is_over.is_set():
+            self._cancel()
+
+    def _requests(self, n_calls: int) -> Iterator[inspection_service_pb2.InspectRequest]:
+        while (batch := self._next_batch(n_calls)) is not None:
+            yield inspect_request(self._header, batch, stream_id=self._stream_id)
+
+    def _next_batch(self, n_calls: int) -> Batch | None:
+        """Wait for what goes in the next message of a call; None where none will."""
+        with self._lock:
+            while self.flow.n_calls == n_calls and not self.flow.has_sent_all:
+                hold_s = self.flow.hold_s(monotonic())
+                if self.flow.may_send and not hold_s:
+                    self._clock.note_sending()
+                    return self.flow.next_message()
+                self._message_is_ready.wait(hold_s or None)
+        return None
+
+    def _next_response(self) -> inspection_service_pb2.InspectResponse | None:
+        if self.flow.is_drained or self._responses is None:
             return None
         self._clock.start_asking()
         try:
-            return next(responses, None)
+            return next(self._responses, None)
         except grpc.RpcError as error:
             raise self._translate(error) from error
-        finally:
-            self._clock.stop_asking()
 
     def _receive(self, response: inspection_service_pb2.InspectResponse) -> list[Answer]:
+        if response.answers or response.HasField("draining"):
+            self._clock.stop_asking()
         with self._lock:
-            first = self._flow.receive(response)
-            self._message_is_ready.notify()
+            first = self.flow.receive(response, now=monotonic())
+            self._message_is_ready.notify_all()
+        if response.answers:
+            self.recovery.note_answers()
         return unpack_answers(response, first)
 
     def _free_slot(self) -> None:
-        with self._lock:
-            self._flow.n_handed_over += 1
-            if self._flow.n_free >= self._n_worth_waking:
-                self._slot_is_free.notify()
+        self.flow.n_handed_over += 1
+        if self._producer_waits and self.flow.n_free >= self._n_worth_waking:
+            self._wake_producer()
 
     def _wake_producer(self) -> None:
         with self._lock:
             self._slot_is_free.notify()
 
-    def _watch(self) -> None:
-        while (left_s := self._clock.left_s()) > 0:
-            if self._has_ended.wait(min(left_s, threading.TIMEOUT_MAX)):
-                return
-        self._clock.has_expired = True
+    def _reopens(self, error: MiwakeError) -> bool:
+        """Return whether another call is to be made after a failure, once it may be; false where none is needed.
+
+        Raises
+        ------
+        MiwakeError
+            If the failure is to be told.
+        """
+        with self._lock:
+            if self._is_over.is_set():
+                raise error
+            wait_s = self.recovery.wait_s(error)
+            self._message_is_ready.notify_all()
+        self._cancel()
+        self._responses = None
+        self._wait_for_work()
+        if self.flow.is_complete:
+            return False
+        if self._is_over.wait(wait_s):
+            raise self._overdue() from error
+        return True
+
+    def _wait_for_work(self) -> None:
+        with self._lock:
+            while not self.flow.has_work:
+                self._message_is_ready.wait()
+            self._clock.note_sending()
+            self.flow.is_reopening = True
+
+    def _cancel(self) -> None:
         if self._call is not None:
             self._call.cancel()
 
-    def _check_end(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        self._flow.check_end()
+    def _watch(self) -> None:
+        while (left_s := self._clock.left_s()) > 0:
+            if self._is_over.wait(min(left_s, threading.TIMEOUT_MAX)):
+                return
+        self._clock.has_expired = True
+        self._is_over.set()
+        self._cancel()
+
+    def _overdue(self) -> MiwakeError:
+        return self.recovery.overdue() if self._clock.has_expired else ClosedError()
 
     def _translate(self, error: grpc.RpcError) -> MiwakeError:
-        if self._clock.has_expired:
-            return DeadlineExceededError(self._flow.overdue_text(self._target))
-        if self._flow.is_stopped:
-            return ClosedError()
-        return translate_error(error, target=self._target)
+        return self._overdue() if self._is_over.is_set() else translate_error(error, target=self._target)

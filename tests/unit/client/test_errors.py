@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import builtins
-from typing import TYPE_CHECKING, Any
-
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from miwake.client.errors import AccessError, DrainingError, ErrorDetails, read_details
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_an_error_of_the_system_keeps_its_message_and_details() -> None:
@@ -28,15 +23,18 @@ def test_trailers_without_details_are_no_details() -> None:
     assert read_details([("x-trace", "1")]) == ErrorDetails()
 
 
-def test_details_are_done_without_where_nothing_installed_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    trailer = status_pb2.Status(code=3, message="m").SerializeToString()
-    real_import = builtins.__import__
+def test_what_the_server_said_beside_its_message_is_read() -> None:
+    status = status_pb2.Status(code=8, message="busy")
+    for detail in (
+        error_details_pb2.ErrorInfo(reason="OVERLOADED", metadata={"limit": "4096"}),
+        error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=250_000_000)),
+    ):
+        status.details.add().Pack(detail)
 
-    def base_install(name: str, *rest: Any) -> Any:
-        if name.startswith("google.rpc"):
-            raise ImportError(name)
-        return real_import(name, *rest)
+    details = read_details([("grpc-status-details-bin", status.SerializeToString())])
 
-    monkeypatch.setattr(builtins, "__import__", base_install)
+    assert details == ErrorDetails(reason="OVERLOADED", metadata={"limit": "4096"}, retry_after_s=0.25)
 
-    assert read_details([("grpc-status-details-bin", trailer)]) == ErrorDetails()
+
+def test_details_that_are_no_message_are_no_details() -> None:
+    assert read_details([("grpc-status-details-bin", b"\xff\xff")]) == ErrorDetails()

@@ -32,7 +32,7 @@ def test_a_vector_goes_out_at_once_when_nothing_is_in_flight() -> None:
     take(stream, 1)
 
     assert stream.may_send
-    assert len(stream.next_message()) == 1
+    assert len(stream.next_message().vectors) == 1
 
 
 def test_vectors_are_gathered_while_two_messages_are_unanswered() -> None:
@@ -46,7 +46,7 @@ def test_vectors_are_gathered_while_two_messages_are_unanswered() -> None:
     assert not stream.may_send
     take(stream, 1)
     assert stream.may_send
-    assert len(stream.next_message()) == 10
+    assert len(stream.next_message().vectors) == 10
 
 
 def test_an_answer_releases_what_was_gathered() -> None:
@@ -59,7 +59,7 @@ def test_an_answer_releases_what_was_gathered() -> None:
     stream.receive(answers(1))
 
     assert stream.may_send
-    assert len(stream.next_message()) == 3
+    assert len(stream.next_message().vectors) == 3
 
 
 def test_a_message_answered_in_part_is_still_in_flight() -> None:
@@ -94,14 +94,14 @@ def test_large_vectors_make_smaller_messages() -> None:
     stream = flow()
     take(stream, 5, PackedVector(PACKED.message, MESSAGE_BYTES // 2))
 
-    assert [len(stream.next_message()) for _ in range(3)] == [2, 2, 1]
+    assert [len(stream.next_message().vectors) for _ in range(3)] == [2, 2, 1]
 
 
 def test_a_vector_beyond_the_size_of_a_message_goes_alone() -> None:
     stream = flow()
     take(stream, 2, PackedVector(PACKED.message, MESSAGE_BYTES + 1))
 
-    assert [len(stream.next_message()) for _ in range(2)] == [1, 1]
+    assert [len(stream.next_message().vectors) for _ in range(2)] == [1, 1]
 
 
 def test_the_window_counts_what_is_taken_and_not_handed_over() -> None:

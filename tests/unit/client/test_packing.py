@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from miwake.client.errors import InvalidQueryError
+from miwake.client.flow import Batch
 from miwake.client.inspections import Inspection, InspectionContext
 from miwake.client.packing import checked_n_neighbours, classify_request, inspect_header, inspect_request, pack
 from miwake.inspection.v1 import vector_pb2
@@ -152,10 +153,36 @@ def test_more_neighbours_than_the_field_holds_are_left_to_the_servers_limit() ->
 def test_messages_of_a_stream_repeat_what_they_have_in_common() -> None:
     header = inspect_header(station="s", context=InspectionContext(job_id="j"), n_neighbours=4)
 
-    request = inspect_request(header, [pack(np.array(VALUES)).message])
+    request = inspect_request(header, batch(first_sequence=3, is_first=False), stream_id="me")
 
     assert request.station == "s"
     assert request.context.job_id == "j"
     assert request.options.n_neighbours == 4
     assert len(request.vectors) == 1
     assert len(header.vectors) == 0
+
+
+@pytest.mark.parametrize(("is_first", "expected"), [(True, ("me", "g000007")), (False, ("", ""))])
+def test_the_first_message_of_a_call_says_which_stream_and_generation(
+    is_first: bool, expected: tuple[str, str]
+) -> None:
+    header = inspect_header(station="", context=None, n_neighbours=None, generation="g000007")
+
+    request = inspect_request(header, batch(first_sequence=3, is_first=is_first), stream_id="me")
+
+    assert (request.stream_id, request.generation) == expected
+    assert (request.first_sequence, request.n_received) == (3, 2)
+
+
+def test_a_stream_that_cannot_be_taken_up_again_counts_nothing() -> None:
+    header = inspect_header(station="", context=None, n_neighbours=None)
+
+    request = inspect_request(header, batch(first_sequence=0, is_first=True), stream_id="")
+
+    assert request.stream_id == ""
+    assert not request.HasField("first_sequence")
+    assert not request.HasField("n_received")
+
+
+def batch(*, first_sequence: int, is_first: bool) -> Batch:
+    return Batch([pack(np.array(VALUES)).message], first_sequence, n_received=2, is_first=is_first)
