@@ -23,6 +23,7 @@ from miwake.server.engine import Engine
 from miwake.server.intake import Limits
 from miwake.server.settings import Settings
 from miwake.server.stations import Stations
+from miwake.server.workers.part import Part
 from support.index import POISON, FakeIndex, FakeStore, vector_of
 from support.serving import connected, detail, open_channel
 
@@ -52,7 +53,7 @@ def serving(index: FakeIndex, *, is_loaded: bool = True, queue_limit: int = 100)
     limits = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=8, stream_window=8)
     stations = Stations(FakeStore(index), poll_s=1)
     with Batcher(max_batch=4, queue_limit=queue_limit) as batcher:
-        edge = Edge.open(settings, Engine.of(stations, batcher, limits))
+        edge = Edge.open(settings, Engine.of(stations, batcher, limits), Part())
         try:
             if is_loaded:
                 stations.load(Path("store"), ())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
 
 from miwake.client import Client, NewReference
 from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc
@@ -38,11 +41,13 @@ N_CONNECTIONS = 12
 
 @pytest.fixture(scope="module")
 def shared(small_station: SmallStation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Two workers, for tests that change nothing."""
+    """Two workers, for one test after the other."""
     folder = tmp_path_factory.mktemp("workers")
-    with running_server(small_station.store, folder / "log", "--workers", "2") as running:
+    shutil.copytree(small_station.store, folder / "store")
+    with running_server(folder / "store", folder / "log", "--workers", "2", "--metrics-port", "0") as running:
         yield running
-        assert running.stop() == 0
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(TIMEOUT_S) == 0
 
 
 def workers(server: ServerProcess) -> dict[int, int]:
@@ -68,6 +73,14 @@ def inspected(address: str, small_station: SmallStation) -> int:
         stub = inspection_service_pb2_grpc.InspectionServiceStub(channel)
         responses = stub.Inspect(requests_of(packed(small_station.queries[:8]), size=4), timeout=TIMEOUT_S)
         return sum(answer.HasField("verdict") for response in responses for answer in response.answers)
+
+
+def counted(server: ServerProcess, name: str) -> float:
+    """Return a metric's sum over its labels, as it is scraped now."""
+    [bound] = server.events("metrics_exposed")
+    with urllib.request.urlopen(f"http://{bound['address']}/metrics", timeout=30) as response:
+        families = text_string_to_metric_families(response.read().decode())
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
 def health_over(channel: grpc.Channel) -> int:
@@ -106,72 +119,67 @@ def test_workers_do_not_join_a_server_of_one_process(server: ServerProcess, smal
     assert "is another server running there?" in ended.stderr.splitlines()[-1]
 
 
-def test_of_servers_started_at_once_one_serves(small_station: SmallStation, tmp_path: Path) -> None:
-    with running_server(small_station.store, tmp_path / "log") as gone:
-        port = gone.address.rpartition(":")[2]
-        assert inspected(gone.address, small_station) == 8
-    command = [COMMAND, "--store", str(small_station.store), "--port", port, "--workers", "2"]
+def test_of_servers_started_at_once_one_serves_and_its_workers_end_with_it(small_station: SmallStation) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [COMMAND, "--store", str(small_station.store), "--port", str(port), "--workers", "2"]
     with ExitStack() as held:
         started = [
-            held.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))  # noqa: S603
+            held.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603
+            )
             for _ in range(3)
         ]
-        said = [one.stdout.readline() for one in started if one.stdout is not None]
         for one in started:
-            one.terminate()
-        statuses = [one.wait(TIMEOUT_S) for one in started]
+            held.callback(one.kill)
+        said = {one: one.stdout.readline() for one in started if one.stdout is not None}
+        [serving] = [one for one in started if said[one]]
+        pids = children(serving.pid)
+        serving.kill()
+        statuses = sorted(one.wait(TIMEOUT_S) for one in started)
+        eventually(lambda: not any(map(is_alive, pids)), within_s=TIMEOUT_S)
 
-    assert sorted(said) == ["", "", f"listening on 127.0.0.1:{port}\n"]
-    assert sorted(statuses) == [0, 1, 1]
+    assert said[serving] == f"listening on 127.0.0.1:{port}\n"
+    assert statuses == [-signal.SIGKILL, 1, 1]
+    assert len(pids) == 2
 
 
-def test_a_change_through_one_worker_is_searched_in_the_others(small_station: SmallStation, tmp_path: Path) -> None:
-    shutil.copytree(small_station.store, tmp_path / "store")
+def test_a_change_through_one_worker_is_searched_in_the_others(
+    shared: ServerProcess, small_station: SmallStation
+) -> None:
     new = NewReference(id="new", vector=small_station.queries[0], label=0, failure_mode="pass")
-
-    with (
-        running_server(tmp_path / "store", tmp_path / "log", "--workers", "2") as own,
-        ExitStack() as held,
-    ):
-        clients = [held.enter_context(Client(own.address)) for _ in range(N_CONNECTIONS)]
-        for client in clients:  # each has its connection before the change
-            client.search_neighbours(small_station.queries[:1], n_neighbours=1)
-        clients[0].references.add([new])
+    with ExitStack() as held:
+        clients = [held.enter_context(Client(shared.address)) for _ in range(N_CONNECTIONS)]
 
         def nearest() -> set[str]:
-            answers = [client.search_neighbours(small_station.queries[:1], n_neighbours=1)[0] for client in clients]
-            return {answer.neighbours.reference_ids[0] for answer in answers if answer.neighbours is not None}
+            found = [client.search_neighbours(small_station.queries[:1], n_neighbours=1)[0] for client in clients]
+            return {answer.neighbours.ids[0] for answer in found if answer.neighbours is not None}
 
+        before = nearest()  # each has its connection before the change
+        clients[0].references.add([new])
         eventually(lambda: nearest() == {"new"}, within_s=5)
-        seen = {event["worker"] for event in own.events("changes_taken_over")}
 
-    assert seen == {0, 1}
+    assert len(before) == 1
+    assert {event["worker"] for event in shared.events("changes_taken_over")} == {0, 1}
 
 
-def test_a_worker_that_dies_is_replaced_while_the_others_answer(small_station: SmallStation, tmp_path: Path) -> None:
-    with running_server(small_station.store, tmp_path / "log", "--workers", "2") as own:
-        first = workers(own)
-        os.kill(first[0], signal.SIGKILL)
-        eventually(lambda: len(own.events("serving")) == 3, within_s=TIMEOUT_S)
-        # who had a connection to it is served anew; none is told that nothing is loaded yet
-        judged = [inspected(own.address, small_station) for _ in range(N_CONNECTIONS)]
-        [died] = own.events("worker_died")
-        second = workers(own)
-        status = own.stop()
+def test_a_worker_that_dies_is_replaced_and_its_counts_stay(shared: ServerProcess, small_station: SmallStation) -> None:
+    before = counted(shared, "miwake_verdicts_total")
+    first = workers(shared)
+    os.kill(first[0], signal.SIGKILL)
+    eventually(lambda: len(shared.events("serving")) == 3, within_s=TIMEOUT_S)
+    # who had a connection to it is served anew; none is told that nothing is loaded yet
+    judged = [inspected(shared.address, small_station) for _ in range(N_CONNECTIONS)]
+    [died] = shared.events("worker_died")
+    second = workers(shared)
 
     assert judged == [8] * N_CONNECTIONS
     assert (died["worker"], died["status"]) == (0, -signal.SIGKILL)
-    assert second[0] != first[0]
-    assert second[1] == first[1]
-    assert status == 0
-
-
-def test_workers_end_when_their_supervisor_is_killed(small_station: SmallStation, tmp_path: Path) -> None:
-    with running_server(small_station.store, tmp_path / "log", "--workers", "2") as own:
-        own.process.kill()
-        own.process.wait(TIMEOUT_S)
-
-        eventually(lambda: not any(is_alive(pid) for pid in workers(own).values()), within_s=TIMEOUT_S)
+    assert (second[0] != first[0], second[1]) == (True, first[1])
+    # a batch is counted after it is delivered
+    eventually(lambda: counted(shared, "miwake_verdicts_total") == before + 8 * N_CONNECTIONS, within_s=5)
+    assert counted(shared, "miwake_workers") == 2
+    assert counted(shared, "miwake_worker_restarts_total") == 1
 
 
 def test_a_worker_that_cannot_start_ends_the_whole_with_its_error(small_station: SmallStation, tmp_path: Path) -> None:
@@ -188,10 +196,7 @@ def test_a_worker_that_cannot_start_ends_the_whole_with_its_error(small_station:
     assert "anchors.npz" in plain[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_answers_all_that_was_accepted_by_every_worker(
-    small_station: SmallStation, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_the_end_answers_all_that_was_accepted_by_every_worker(small_station: SmallStation, tmp_path: Path) -> None:
     sent = packed(small_station.queries[:16])
     over = threading.Event()
 
@@ -207,7 +212,7 @@ def test_the_end_answers_all_that_was_accepted_by_every_worker(
         ]
         first = [next(call) for call in calls]
         healthy = {health_over(channel) for channel in channels}
-        own.process.send_signal(number)
+        own.process.terminate()
         rest = [list(call) for call in calls]
         over.set()
         status = own.process.wait(TIMEOUT_S)

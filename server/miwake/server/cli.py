@@ -104,10 +104,11 @@ def _serve(flags: dict[str, Any], config: Path | None) -> None:
 def _serve_alone(settings: Settings) -> None:
     from miwake.server.lifecycle import serve as serve_until  # noqa: PLC0415
     from miwake.server.opener import StoreOpener  # noqa: PLC0415
+    from miwake.server.workers.part import Part  # noqa: PLC0415
 
     stop = threading.Event()
     _call_on_signals(stop.set)
-    serve_until(settings, StoreOpener(), stop=stop, announce=_announce)
+    serve_until(settings, StoreOpener(), stop=stop, announce=_announce, part=Part())
 
 
 def _supervise(settings: Settings) -> None:

@@ -35,6 +35,7 @@ from miwake.server.service import InspectionService
 if TYPE_CHECKING:
     from miwake.server.engine import Engine
     from miwake.server.settings import Settings
+    from miwake.server.workers.part import Part
 
 log = structlog.get_logger()
 
@@ -75,15 +76,15 @@ class Edge:
     address: str
 
     @classmethod
-    def open(cls, settings: Settings, engine: Engine, *, shares_port: bool = False) -> Edge:
+    def open(cls, settings: Settings, engine: Engine, part: Part) -> Edge:
         """Listen; health says NOT_SERVING until told otherwise.
 
         Parameters
         ----------
         settings : Settings
         engine : Engine
-        shares_port : bool
-            Whether other processes of this server listen there, too.
+        part : Part
+            What this process is of the server.
 
         Raises
         ------
@@ -99,7 +100,7 @@ class Edge:
         server = grpc.server(
             ThreadPoolExecutor(n_threads, thread_name_prefix="call"),
             interceptors=[AccessInterceptor(access), ErrorInterceptor(*SERVICES, max_calls=settings.max_calls)],
-            options=_options(settings, shares_port=shares_port),
+            options=_options(settings, shares_port=part.is_worker),
             maximum_concurrent_rpcs=n_threads,
         )
         checks = health.HealthServicer()
@@ -111,7 +112,7 @@ class Edge:
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
             ReferenceService(engine, writers, access), server
         )
-        rebuilds = Rebuilds(engine.stations)
+        rebuilds = Rebuilds(engine.stations, settings.store, server=part.server)
         index_service_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, rebuilds), server)
         grpc_inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(OpenInferenceService(engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from miwake.indexer.telling.listing import ListedGeneration
     from miwake.server.engine import Engine
-    from miwake.server.rebuilds import Operation, Rebuilds
+    from miwake.server.operations import Operation
+    from miwake.server.rebuilds import Rebuilds
     from miwake.server.stations import Station
 
 STATES: Mapping[str, messages.GenerationState.ValueType] = {
@@ -91,14 +92,8 @@ class IndexService(index_service_pb2_grpc.IndexServiceServicer):
     ) -> Iterator[messages.WatchOperationResponse]:
         """Return what has become of a rebuild whenever it changes, until it is over."""
         is_gone = threading.Event()
-
-        def leave() -> None:
-            is_gone.set()
-            self._rebuilds.wake()
-
-        self._rebuilds.get(request.name)
-        context.add_callback(leave)
-        for operation in self._rebuilds.watch(request.name, is_wanted=lambda: not is_gone.is_set()):
+        context.add_callback(is_gone.set)
+        for operation in self._rebuilds.watch(request.name, is_unwanted=is_gone):
             yield messages.WatchOperationResponse(operation=_operation(operation))
 
     def CancelOperation(  # noqa: N802

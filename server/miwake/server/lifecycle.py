@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,27 +22,9 @@ if TYPE_CHECKING:
 
     from miwake.server.index import Opener
     from miwake.server.settings import Settings
+    from miwake.server.workers.part import Part
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What a process is of a server that has several.
-
-    Attributes
-    ----------
-    number : int
-        Which of the workers.
-    server : text
-        The same for all workers of a server, and for no other.
-    loads_first : bool
-        Whether it listens only once it can answer, as others do meanwhile.
-    """
-
-    number: int
-    server: str
-    loads_first: bool
 
 
 def serve(
@@ -52,7 +33,7 @@ def serve(
     *,
     stop: threading.Event,
     announce: Callable[[str], object],
-    part: Part | None = None,
+    part: Part,
 ) -> None:
     """Serve until ``stop`` is set; then answer everything accepted, and return.
 
@@ -65,8 +46,8 @@ def serve(
         Ends the serving.
     announce : callable
         Is given the address, ``host:port``, once everything is loaded and health says SERVING.
-    part : Part or None
-        None where this process is all of the server.
+    part : Part
+        What this process is of the server.
 
     Raises
     ------
@@ -77,7 +58,7 @@ def serve(
     IndexerError
         If a station cannot be loaded.
     """
-    if part is None:
+    if not part.is_worker:
         log.info("starting", **settings.model_dump(mode="json"))
     limits = Limits(
         max_batch=settings.max_batch,
@@ -95,9 +76,9 @@ def serve(
     ) as batcher:
         engine = Engine.of(stations, batcher, limits, encoded=None if metrics is None else metrics.count_encoded)
         with ExitStack() as held:
-            if part is not None and part.loads_first:
+            if part.loads_first:
                 stations.load(settings.store, settings.stations)
-            edge = Edge.open(settings, engine, shares_port=part is not None)
+            edge = Edge.open(settings, engine, part)
             held.callback(edge.close)
             if not stations.all():
                 stations.load(settings.store, settings.stations)
@@ -110,11 +91,11 @@ def serve(
 
 
 @contextmanager
-def _exposed(metrics: Metrics | None, settings: Settings, state: StateCollector, part: Part | None) -> Iterator[None]:
+def _exposed(metrics: Metrics | None, settings: Settings, state: StateCollector, part: Part) -> Iterator[None]:
     """Serve the metrics meanwhile, where there are any; of a worker's, the supervisor does."""
     if metrics is None or settings.metrics_port is None:
         yield
-    elif part is not None:
+    elif part.is_worker:
         with StateWriter(state, every_s=settings.poll_s):
             yield
     else:

@@ -1,84 +1,59 @@
-"""Rebuilds under way: each is ``miwake-index rebuild`` in a process of its own, so that serving goes on beside it.
+"""Rebuilds: each is ``miwake-index rebuild`` in a process of its own, so that serving goes on beside it.
 
-The process publishes whole or not at all, holds the station's lock, and may be killed at any moment.
+The process publishes whole or not at all, holds the station's lock, and may be killed at any moment. What has become of
+it is in the store (``operations.py``), where every process of the server finds it.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
-from miwake.server.errors import BusyStationError, UnknownOperationError
+from miwake.indexer.storage.generation import system_errors
+from miwake.server.errors import BusyStationError, UnknownStationError
+from miwake.server.operations import Begun, Operation, Operations, start_process, write_begun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from miwake.server.stations import Station, Stations
 
 log = structlog.get_logger()
 
-KEPT = 100
-"""Rebuilds that are remembered once they are over."""
-
 PROGRAM = "import os; os.nice(10); from miwake.indexer.cli import app; app()"
 """Building gives way to serving."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """A rebuild, as it is at one moment.
-
-    Attributes
-    ----------
-    name, station : text
-    started_at : datetime
-        UTC.
-    progress : text
-        What it does now.
-    is_done, is_cancelled : bool
-    generation : text
-        What was built; empty before, and where it failed.
-    error : text
-        Why it failed; empty where it did not.
-    """
-
-    name: str
-    station: str
-    started_at: datetime
-    progress: str = "starting"
-    is_done: bool = False
-    is_cancelled: bool = False
-    generation: str = ""
-    error: str = ""
+LOOK_S = 0.1
+"""Between two looks at one that is watched."""
 
 
 class Rebuilds:
-    """The rebuilds of one server, at most one at a time in each station.
+    """The rebuilds of a store's stations, at most one at a time in each.
 
     Parameters
     ----------
     stations : Stations
         Told of each generation that is built, so that it serves at once.
+    store : Path
+        The folder that holds the stations.
+    server : text
+        The same in all processes of this server, and in no other's.
     """
 
-    def __init__(self, stations: Stations) -> None:
+    def __init__(self, stations: Stations, store: Path, *, server: str) -> None:
         self._stations = stations
-        self._changed = threading.Condition()
-        self._operations: dict[str, Operation] = {}
-        self._runs: dict[str, _Run] = {}
+        self._operations = Operations(store)
+        self._server = server
+        self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._n_started = 0
+        self._taken_over: set[str] = set()
 
     def start(self, station: Station, *, stage: bool) -> Operation:
         """Begin to build a generation of the station's latest references.
@@ -86,148 +61,99 @@ class Rebuilds:
         Raises
         ------
         BusyStationError
-            If a rebuild of that station is under way.
+            If a rebuild of that station is under way, whoever began it.
+        StoreError
+            If it cannot be written down.
         """
-        with self._changed:
-            for one in self._operations.values():
+        with system_errors(), self._operations.beginning():
+            for one in self._operations.all():
                 if one.station == station.name and not one.is_done:
                     raise BusyStationError(station.name, operation=one.name)
-            self._n_started += 1
-            operation = Operation(name=f"rebuild-{self._n_started}", station=station.name, started_at=datetime.now(UTC))
-            self._forget_oldest()
-            self._operations[operation.name] = operation
-            run = _Run.start([*_command(station), *(["--stage"] if stage else [])])
-            self._runs[operation.name] = run
-            thread = threading.Thread(target=self._follow, args=(operation.name, station, run), name="rebuild")
+            folder = self._operations.make_folder()
+            process = start_process(folder, [*_command(station), *(["--stage"] if stage else [])])
+            begun = Begun(
+                station=station.name,
+                started_at=datetime.now(UTC).isoformat(),
+                server=self._server,
+                process_group=process.pid,
+            )
+            write_begun(folder, begun)
+        log.info("rebuild_started", station=station.name, operation=folder.name)
+        thread = threading.Thread(target=self._follow, args=(folder.name, process), name="rebuild")
+        with self._lock:
             self._threads = [*(one for one in self._threads if one.is_alive()), thread]
-        log.info("rebuild_started", station=station.name, operation=operation.name)
         thread.start()
-        return operation
+        return self._operations.get(folder.name)
 
     def get(self, name: str) -> Operation:
-        """Return what has become of a rebuild.
+        """Return what has become of a rebuild; what it built serves by then.
 
         Raises
         ------
         UnknownOperationError
-            If there is none of that name, or it is long over.
+            If there is none of that name, or it has been over for long.
         """
-        with self._changed:
-            if name not in self._operations:
-                raise UnknownOperationError(name)
-            return self._operations[name]
+        operation = self._operations.get(name)
+        if operation.generation and name not in self._taken_over:
+            self._take_over(operation)
+        return operation
 
-    def watch(self, name: str, *, is_wanted: Callable[[], bool]) -> Iterator[Operation]:
+    def watch(self, name: str, *, is_unwanted: threading.Event) -> Iterator[Operation]:
         """Yield what has become of a rebuild whenever it changes, until it is over or nobody wants to know.
 
-        ``wake`` must be called when ``is_wanted`` begins to say no.
+        Raises
+        ------
+        UnknownOperationError
+            If there is none of that name.
         """
         seen: Operation | None = None
-        while is_wanted() and not (seen and seen.is_done):
-            with self._changed:
-                while is_wanted() and self._operations.get(name) == seen:
-                    self._changed.wait()
-            if is_wanted():
-                seen = self.get(name)
-                yield seen
-
-    def wake(self) -> None:
-        """Let everyone who watches look whether it is still wanted."""
-        with self._changed:
-            self._changed.notify_all()
+        while not (seen and seen.is_done) and not is_unwanted.is_set():
+            operation = self.get(name)
+            if operation == seen:
+                is_unwanted.wait(LOOK_S)
+            else:
+                seen = operation
+                yield operation
 
     def cancel(self, name: str) -> Operation:
-        """End a rebuild, and return it once it is over; one that is over stays as it is."""
-        operation = self.get(name)
-        with self._changed:
-            if not self._operations[name].is_done:
-                self._operations[name] = replace(operation, is_cancelled=True, progress="being cancelled")
-                self._runs[name].kill()
-            self._changed.wait_for(lambda: self._operations[name].is_done)
-            return self._operations[name]
+        """End a rebuild, and return it once it is over; one that is over stays as it is.
+
+        Raises
+        ------
+        UnknownOperationError
+            If there is none of that name.
+        """
+        self._operations.cancel(name)
+        return self.get(name)
 
     def close(self) -> None:
-        """End the rebuilds that are under way, and wait for their threads."""
-        with self._changed:
-            under_way = [name for name, one in self._operations.items() if not one.is_done]
-        for name in under_way:
-            self.cancel(name)
-        for thread in self._threads:
+        """End this server's rebuilds that are under way, and wait for what follows them."""
+        for one in self._operations.all():
+            if one.server == self._server and not one.is_done:
+                self._operations.cancel(one.name)
+        with self._lock:
+            threads = tuple(self._threads)
+        for thread in threads:
             thread.join()
 
-    def _follow(self, name: str, station: Station, run: _Run) -> None:
-        told = self._last_line(name, run.lines)
-        status, answer = run.wait()
-        if status == 0:
-            self._stations.take_over(station)
-        with self._changed:
-            operation = self._operations[name]
-            if status == 0:
-                # It may have published before the cancellation reached it.
-                done = replace(operation, generation=json.loads(answer)["generation"], is_cancelled=False, progress="")
-            elif operation.is_cancelled:
-                done = replace(operation, error="cancelled", progress="")
-            else:
-                done = replace(operation, error=told.removeprefix("miwake-index: ") or f"status {status}", progress="")
-            self._operations[name] = replace(done, is_done=True)
-            del self._runs[name]
-            self._changed.notify_all()
+    def _follow(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        ended = self.get(name)
         log.info(
-            "rebuild_ended", station=station.name, operation=name, generation=done.generation, error=done.error or None
+            "rebuild_ended",
+            station=ended.station,
+            operation=name,
+            generation=ended.generation,
+            error=ended.error or None,
         )
 
-    def _last_line(self, name: str, lines: IO[str]) -> str:
-        """Tell each line as progress, and return the last."""
-        line = ""
-        for line in map(str.strip, lines):
-            with self._changed:
-                if line and not self._operations[name].is_cancelled:
-                    self._operations[name] = replace(self._operations[name], progress=line)
-                    self._changed.notify_all()
-        return line
-
-    def _forget_oldest(self) -> None:
-        done = [name for name, one in self._operations.items() if one.is_done]
-        for name in done[: max(len(done) + 1 - KEPT, 0)]:
-            del self._operations[name]
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A process with children of its own, perhaps: its lines on standard error come as they are written."""
-
-    process: subprocess.Popen[str]
-    lines: IO[str]
-    output: IO[str]
-
-    @classmethod
-    def start(cls, command: list[str]) -> _Run:
-        # A file rather than a pipe: nobody reads it before the process ends.
-        output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by wait
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        return cls(process, cast("IO[str]", process.stderr), output)
-
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    def wait(self) -> tuple[int, str]:
-        status = self.process.wait()
-        self.lines.close()
-        with self.output as output:
-            output.seek(0)
-            return status, output.read()
+    def _take_over(self, operation: Operation) -> None:
+        # It may be another server's, of other stations of the store.
+        with suppress(UnknownStationError):
+            self._stations.take_over(self._stations.get(operation.station))
+        self._taken_over.add(operation.name)
 
 
 def _command(station: Station) -> list[str]:
-    folder = station.folder
-    return [
-        sys.executable, "-c", PROGRAM, "rebuild", "--store", str(folder.parent), "--station", folder.name, "--json",
-    ]  # fmt: skip
+    program = [sys.executable, "-P", "-c", PROGRAM]
+    return [*program, "rebuild", "--store", str(station.folder.parent), "--station", station.folder.name, "--json"]

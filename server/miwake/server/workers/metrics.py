@@ -38,7 +38,7 @@ ADDED_UP = frozenset({"miwake_queued_vectors", "miwake_open_streams"})
 """States of which the workers' are added; of the others the largest is told."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class WorkerMetrics(Collector):
     """What the supervisor itself knows of the workers.
 

@@ -35,9 +35,10 @@ def _serve(task: dict[str, Any], stop: threading.Event, reports: int) -> int:
     # Heavy: what stops a worker must be heard before.
     from miwake.indexer.errors import IndexerError  # noqa: PLC0415
     from miwake.server.errors import ServerError  # noqa: PLC0415
-    from miwake.server.lifecycle import Part, serve  # noqa: PLC0415
+    from miwake.server.lifecycle import serve  # noqa: PLC0415
     from miwake.server.opener import StoreOpener  # noqa: PLC0415
     from miwake.server.settings import Settings  # noqa: PLC0415
+    from miwake.server.workers.part import Part  # noqa: PLC0415
 
     part = Part(number=task["number"], server=task["server"], loads_first=task["loads_first"])
     settings = Settings(**task["settings"])
