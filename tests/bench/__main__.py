@@ -16,12 +16,13 @@ SECTIONS = {
     "soart3": "bench.soart3",
     "search": "bench.search",
     "build": "bench.build",
-    "service": "bench.service",
+    "service": "bench.service.section",
     "store": "bench.store",
     "health": "bench.health",
     "embedder": "bench.embedder",
 }
-"""Name in the file → module with a function ``measure`` that returns what it found by name, as plain numbers."""
+"""Name in the file → module with a function ``measure`` that returns what it found by name: numbers, or why there are
+none."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Read by the libraries when they are loaded, which only the sections do: all figures are for one core."""
@@ -47,16 +48,19 @@ def bench(
     found: dict[str, dict[str, float | str]] = {"machine": _machine()}
     for name in chosen:
         log.print(f"bench: {name} …")
-        found[name] = {
-            key: float(f"{value:.4g}") for key, value in importlib.import_module(SECTIONS[name]).measure().items()
-        }
+        measured = importlib.import_module(SECTIONS[name]).measure()
+        found[name] = {key: _rounded(value) for key, value in measured.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     output = Console(highlight=False)
     for name in chosen:
         for key, value in found[name].items():
-            output.print(f"{name}.{key:<24} {value:g}")
+            output.print(f"{name}.{key:<24} {value if isinstance(value, str) else f'{value:g}'}")
     log.print(f"bench: written to {out}", soft_wrap=True)
+
+
+def _rounded(value: float | str) -> float | str:
+    return value if isinstance(value, str) else float(f"{value:.4g}")
 
 
 def _machine() -> dict[str, float | str]:

@@ -32,16 +32,27 @@ def linear_discriminants(folder: Path, records: Records) -> Embedder:
     weights = scalings / (high - low)
     bias = _centre(fit, low, high, scalings)
     model = _graph(weights.astype(np.float32), bias.astype(np.float32))
+    settings = {"shrinkage": 0.1}
+    return write_model(folder, records, model, weights.shape[1], preset="linear-discriminants", settings=settings)
+
+
+def write_model(
+    folder: Path, records: Records, model: bytes, n_dimensions: int, *, preset: str, settings: dict[str, float]
+) -> Embedder:
+    """Write and open an artifact of a graph that was fitted to the fit rows of ``records``."""
+    is_calibration = divide_for_calibration(records.labels, records.parts)
+    fit = records.take(~is_calibration)
+    low, high = records.value_range or (float(fit.vectors.min()), float(fit.vectors.max()))
     card = EmbedderCard(
         n_values=records.vectors.shape[1],
-        n_dimensions=weights.shape[1],
+        n_dimensions=n_dimensions,
         heat_map_shape=records.heat_map_shape,
         value_range=(low, high),
         normalisation="to 0 … 1 from the value range",
         labels=tuple(int(label) for label in np.unique(fit.labels)),
         pass_labels=records.pass_labels,
-        preset="linear-discriminants",
-        settings={"shrinkage": 0.1},
+        preset=preset,
+        settings=settings,
         data_fingerprint="",
         fit_row_hashes=tuple(sorted(fit.row_hashes())),
         sha256=hashlib.sha256(model).hexdigest(),
