@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
@@ -113,6 +114,45 @@ def evaluate(
             print(told)
         else:
             Console().print(*map(evaluation_table, evaluation_grids(found)), sep="\n\n")
+
+
+@app.command()
+@with_read_options
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The embedder artifact.")],
+    data: Data,
+    rows: Annotated[
+        Rows, typer.Option(help="all: each row against the others that are not of its part.")
+    ] = Rows.HELD_OUT,
+    out: Annotated[Path, typer.Option(help="Folder that receives report.html and report-pictures.")] = Path("report"),
+    run_folder: Annotated[Path | None, typer.Option(help="Where the run kept its log; by default FOLDER.run.")] = None,
+    *,
+    reading: ReadSettings,
+) -> None:
+    """Show on one page what an embedder is worth on rows of DATA that it was not fitted on.
+
+    Everything that `evaluate` tells, with the confusion matrix, ROC and reliability curves, distances of pairs, a map
+    of the embeddings, anchors, the worst escapes and overkills, and training curves. The page opens offline.
+    """
+    with _errors_as_one_line():
+        from miwake.indexer.embedder import Embedder  # noqa: PLC0415
+        from miwake.indexer.sources.reader import read_records  # noqa: PLC0415
+        from miwake.training.evaluate import examine_all, examine_held_out  # noqa: PLC0415
+        from miwake.training.report.writing import make_report, write_report  # noqa: PLC0415
+
+        embedder = Embedder.open(folder)
+        records = read_records(data, reading)
+        for warning in records.warnings:
+            _warn(warning)
+        examined = (examine_held_out if rows is Rows.HELD_OUT else examine_all)(embedder, records)
+        made = make_report(
+            examined,
+            embedder,
+            run_folder=folder.with_name(f"{folder.name}.run") if run_folder is None else run_folder,
+            rows=rows.value,
+            command=shlex.join(["miwake-train", *sys.argv[1:]]),
+        )
+        print(f"written to {write_report(out, made)}, with {len(made.pictures)} pictures beside it")
 
 
 @app.command()

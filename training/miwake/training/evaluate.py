@@ -54,6 +54,11 @@ class CalibrationUsed:
     p_eta: int
     p_gamma: int
 
+    def way(self) -> str:
+        """Return what its method is called among ``Figures.ways``."""
+        anchor = "nearest anchor" if self.anchors == "class-mean" else "nearest mean embedding"
+        return {"nearest_anchor": anchor, "vote": "vote", "soart3_vote": "SOART3 vote"}[self.method]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedderEvaluation(Assessment):
@@ -77,11 +82,7 @@ class EmbedderEvaluation(Assessment):
 
     def answering_way(self) -> str:
         """Return which of ``ways`` an index would answer by; the majority where nothing could be calibrated."""
-        if not self.calibrations:
-            return "15 nearest"
-        used = self.calibrations[0]
-        anchor = "nearest anchor" if used.anchors == "class-mean" else "nearest mean embedding"
-        return {"nearest_anchor": anchor, "vote": "vote", "soart3_vote": "SOART3 vote"}[used.method]
+        return self.calibrations[0].way() if self.calibrations else "15 nearest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,9 @@ def _calibration(evaluation: EmbedderEvaluation) -> str:
         return f"not calibrated: {evaluation.not_calibrated}"
     used = evaluation.calibrations[0]
     n_rows = sum(one.n_rows for one in evaluation.calibrations)
-    methods = " and ".join(dict.fromkeys(_words(one.method) for one in evaluation.calibrations))
+    ways = " and ".join(dict.fromkeys(one.way() for one in evaluation.calibrations))
     return (
-        f"calibrated on {n_rows:,} references that the embedder was not fitted on; an index would answer by {methods} "
+        f"calibrated on {n_rows:,} references that the embedder was not fitted on; an index would answer by {ways} "
         f"and take {used.anchors} anchors; SOART3 in {used.space} space, p {used.p_eta} and {used.p_gamma}; "
         "95 % intervals over parts"
     )

@@ -12,10 +12,10 @@ table { border-collapse: collapse; margin: 0.6em 0; }
 th, td { text-align: left; padding: 0.25em 0.8em; border-bottom: 1px solid #d5d5d5; vertical-align: top; }
 thead th { border-bottom: 2px solid #8a8a8a; vertical-align: bottom; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-code { font: 0.9em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
+.facts th { font-weight: 600; white-space: nowrap; } .facts td { overflow-wrap: anywhere; }
 .contents { border: 1px solid #c8c8c8; border-radius: 6px; padding: 0.2em 1em; }
 .contents ol { columns: 20em; margin: 0.6em 0; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5em, 1fr)); gap: 0.8em; margin: 1em 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5em, 1fr)); gap: 0.8em; margin: 1em 0; }
 .tile { border: 1px solid #c8c8c8; border-top: 4px solid #0072b2; border-radius: 6px; padding: 0.5em 0.9em;
   break-inside: avoid; }
 .tile dt { color: #333; } .tile dd { margin: 0; }
@@ -25,10 +25,10 @@ code { font: 0.9em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .card.alarm { border-left: 8px solid #b35806; }
 .card h3 { margin: 0 0 0.4em; } .card p { margin: 0.4em 0; }
 .maps { display: flex; flex-wrap: wrap; gap: 1em; }
-figure { margin: 0; max-width: 15em; break-inside: avoid; }
-figure img { width: 13em; image-rendering: pixelated; border: 1px solid #888; }
-figure.drawing { max-width: 100%; margin: 1em 0; }
-figure.drawing img { width: auto; max-width: 100%; height: auto; image-rendering: auto; border: 0; }
+figure { margin: 0; break-inside: avoid; }
+.map { width: 13em; }
+.map img { width: 100%; box-sizing: border-box; image-rendering: pixelated; border: 1px solid #888; }
+.drawing { margin: 1em 0; } .drawing img { max-width: 100%; height: auto; }
 figcaption { font-size: 0.87em; overflow-wrap: anywhere; }
 .drawing figcaption { max-width: 60em; color: #333; }
 .note { color: #444; }
@@ -39,7 +39,8 @@ figcaption { font-size: 0.87em; overflow-wrap: anywhere; }
   .new-page { break-before: page; } .new-page > h2 { margin-top: 0; }
   .wide { overflow: visible; }
   th, td { padding: 0.2em 0.5em; } tr { break-inside: avoid; }
-  .maps { flex-wrap: nowrap; gap: 0.6em; } .gallery .maps { flex-wrap: wrap; }
-  figure img { width: 100%; max-width: 10em; }
+  table { font-size: 0.92em; }
+  .tiles { grid-template-columns: repeat(3, 1fr); }
+  .map { width: 11em; } .gallery .map { width: 9em; }
 }
 """

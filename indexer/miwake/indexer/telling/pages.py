@@ -88,6 +88,17 @@ def paragraph(text: str, *, is_note: bool = False) -> str:
     return f"<p{kind}>{escape(text)}</p>\n"
 
 
+def subheading(text: str) -> str:
+    """Return a heading within a section."""
+    return f"<h3>{escape(text)}</h3>\n"
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return names with their values, one below the other."""
+    rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>\n' for name, value in pairs)
+    return f'<table class="facts">\n<tbody>\n{rows}</tbody>\n</table>\n'
+
+
 def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
     """Return key figures side by side: for each its name, its value, and a line about it."""
     shown = "".join(
@@ -102,7 +113,7 @@ def figure(one: MapFigure) -> str:
     """Return a picture of a heat map with its name and lines of text below."""
     lines = "<br>".join(f"<bdi>{escape(line)}</bdi>" for line in one.captions)
     return (
-        f'<figure><img src="{data_uri(one.png)}" alt="heat map: {escape(one.name)}">'
+        f'<figure class="map"><img src="{data_uri(one.png)}" alt="heat map: {escape(one.name)}">'
         f"<figcaption><b>{escape(one.name)}</b><br>{lines}</figcaption></figure>\n"
     )
 
@@ -132,13 +143,19 @@ def drawing(png: bytes, *, alt: str, caption: str, dots_per_inch: int) -> str:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], *, n_texts: int | None = None) -> str:
-    """Return a table; the columns from ``n_texts`` on hold numbers, none by default."""
+    """Return a table; the columns from ``n_texts`` on hold numbers, none by default.
+
+    A number stays on one line with its unit, and an interval with its ends.
+    """
+
+    def cell(tag: str, scope: str, place: int, value: str) -> str:
+        if n_texts is None or place < n_texts:
+            return f"<{tag}{scope}><bdi>{escape(value)}</bdi></{tag}>"
+        unbroken = value.replace(" %", "\N{NO-BREAK SPACE}%").replace(" … ", "\N{NO-BREAK SPACE}…\N{NO-BREAK SPACE}")
+        return f'<{tag}{scope} class="number"><bdi>{escape(unbroken)}</bdi></{tag}>'
 
     def cells(tag: str, values: Sequence[str], scope: str = "") -> str:
-        kinds = ["" if n_texts is None or place < n_texts else ' class="number"' for place in range(len(values))]
-        return "".join(
-            f"<{tag}{scope}{kind}><bdi>{escape(value)}</bdi></{tag}>" for kind, value in zip(kinds, values, strict=True)
-        )
+        return "".join(cell(tag, scope, place, value) for place, value in enumerate(values))
 
     body = "".join(f"<tr>{cells('td', row)}</tr>\n" for row in rows)
     header = cells("th", names, ' scope="col"')

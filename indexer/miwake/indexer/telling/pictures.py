@@ -41,6 +41,22 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
+def strip_png(pngs: Sequence[bytes], *, scale: int) -> bytes:
+    """Return pictures of one height side by side as one, every pixel ``scale`` times as wide and high."""
+    images = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    images = [one.resize((one.width * scale, one.height * scale), Image.Resampling.NEAREST) for one in images]
+    gap = 2 * scale
+    width = sum(one.width for one in images) + gap * (len(images) - 1)
+    strip = Image.new("RGB", (width, images[0].height), "white")
+    left = 0
+    for one in images:
+        strip.paste(one, (left, 0))
+        left += one.width + gap
+    buffer = io.BytesIO()
+    strip.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def size_of(png: bytes) -> tuple[int, int]:
     """Return the width and the height of a PNG in pixels."""
     with Image.open(io.BytesIO(png)) as image:
