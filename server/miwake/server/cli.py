@@ -51,6 +51,12 @@ def serve(
         int | None, typer.Option(help="The port for Prometheus metrics over HTTP; 0 takes a free one. [none]")
     ] = None,
     metrics_address: Annotated[str | None, typer.Option(help="Where metrics are served. [a loopback address]")] = None,
+    verdict_log: Annotated[
+        Path | None, typer.Option(help="A folder: every answer is recorded there, as docs/verdict-log.md says. [none]")
+    ] = None,
+    verdict_log_bytes: Annotated[
+        int | None, typer.Option(help="Bytes of it; beyond, the oldest answers are removed. [2 GiB]")
+    ] = None,
     max_batch: Annotated[int | None, typer.Option(help="Vectors computed together. [128]")] = None,
     queue_limit: Annotated[int | None, typer.Option(help="Vectors that wait to be computed. [4096]")] = None,
     max_streams: Annotated[int | None, typer.Option(help="Open streams. [4096]")] = None,

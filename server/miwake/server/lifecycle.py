@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +14,8 @@ from miwake.server.intake import Limits
 from miwake.server.listening import metrics_host
 from miwake.server.metrics import Metrics, StateCollector, exposed
 from miwake.server.stations import Stations
+from miwake.server.verdict_log.recorder import VerdictRecorder
+from miwake.server.verdict_log.writer import Writer
 from miwake.server.workers.metrics import StateWriter
 
 if TYPE_CHECKING:
@@ -69,12 +71,16 @@ def serve(
     )
     stations = Stations(opener, poll_s=settings.poll_s)
     metrics = None if settings.metrics_port is None else Metrics()
-    with Batcher(
-        max_batch=settings.max_batch,
-        queue_limit=settings.queue_limit,
-        observe=None if metrics is None else metrics.count_batch,
-    ) as batcher:
-        engine = Engine.of(stations, batcher, limits, encoded=None if metrics is None else metrics.count_encoded)
+    with (
+        _recording(settings, metrics) as recorder,
+        Batcher(
+            max_batch=settings.max_batch,
+            queue_limit=settings.queue_limit,
+            observe=None if metrics is None else metrics.count_batch,
+        ) as batcher,
+    ):
+        encoded = None if metrics is None else metrics.count_encoded
+        engine = Engine.of(stations, batcher, limits, encoded=encoded, recorder=recorder)
         with ExitStack() as held:
             if part.loads_first:
                 stations.load(settings.store, settings.stations)
@@ -88,6 +94,14 @@ def serve(
             announce(edge.address)
             stop.wait()
             edge.drain(settings.drain_timeout_s)
+
+
+def _recording(settings: Settings, metrics: Metrics | None) -> AbstractContextManager[VerdictRecorder | None]:
+    """Return what records answers meanwhile, where that is wanted."""
+    if settings.verdict_log is None:
+        return nullcontext()
+    writer = Writer(settings.verdict_log, settings.verdict_log_bytes)
+    return VerdictRecorder(writer, count=None if metrics is None else metrics.count_recorded)
 
 
 @contextmanager

@@ -88,6 +88,12 @@ class Metrics:
             buckets=SHARES,
             registry=self.registry,
         )
+        self._recorded = Counter(
+            "miwake_verdict_log_answers", "Answers that are in the verdict log.", registry=self.registry
+        )
+        self._lost = Counter(
+            "miwake_verdict_log_lost", "Answers that should be in the verdict log and are not.", registry=self.registry
+        )
         self._queue = self._stages.labels("queue")
         self._compute = self._stages.labels("compute")
         self._encode = self._stages.labels("encode")
@@ -111,6 +117,11 @@ class Metrics:
     def count_encoded(self, seconds: float) -> None:
         """Count the time in which a response was encoded."""
         self._encode.observe(seconds)
+
+    def count_recorded(self, n_recorded: int, n_lost: int) -> None:
+        """Count what went into the verdict log, and what did not."""
+        self._recorded.inc(n_recorded)
+        self._lost.inc(n_lost)
 
     def watch(self, collector: Collector) -> None:
         """Ask the collector, too, when scraped."""
@@ -166,6 +177,16 @@ class StateCollector(Collector):
             revision.add_metric((index.station,), index.revision)
             refused.add_metric((index.station,), float(bool(station.problem)))
         yield from (generation, revision, refused)
+        recorder = self._engine.recorder
+        if recorder is not None:
+            yield GaugeMetricFamily(
+                "miwake_verdict_log_queued", "Answers that wait to be written to the verdict log.", recorder.n_queued
+            )
+            yield GaugeMetricFamily(
+                "miwake_verdict_log_failing",
+                "1 while answers do not get into the verdict log.",
+                float(recorder.is_failing),
+            )
 
 
 @contextmanager

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 class Recorder(Protocol):
     """Keeps verdicts for good, off the compute thread."""
 
+    @property
+    def n_queued(self) -> int:
+        """Answers that are not durable yet."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether answers have been lost lately, or are about to be."""
+
     def record(self, delivery: Delivery, *, stream_id: str, told: Callable[[bool], object]) -> None:
         """Take over a delivery of verdicts, and tell later whether it is durable; the module says how.
 

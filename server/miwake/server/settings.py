@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     metrics_address: str | None = Field(
         default=None, description="Where metrics are served; a loopback address where not set."
     )
+    verdict_log: Path | None = Field(default=None, description="The folder of the verdict log; none where not set.")
+    verdict_log_bytes: int = Field(
+        default=2048 * MIB,
+        ge=16 * MIB,
+        description="Bytes of the verdict log; beyond, its oldest segments are removed.",
+    )
     max_batch: int = Field(default=128, ge=1, le=4096, description="Vectors computed together.")
     queue_limit: int = Field(default=4096, ge=1, description="Vectors that wait for the compute thread, all callers'.")
     max_streams: int = Field(default=4096, ge=1, le=16384, description="Open Inspect streams, all callers'.")

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 """Where there is one, no disk is ever written to by counting."""
 
-ADDED_UP = frozenset({"miwake_queued_vectors", "miwake_open_streams"})
+ADDED_UP = frozenset({"miwake_queued_vectors", "miwake_open_streams", "miwake_verdict_log_queued"})
 """States of which the workers' are added; of the others the largest is told."""
 
 
