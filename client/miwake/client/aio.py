@@ -69,7 +69,7 @@ class AsyncClient:
         self.station = station
         self.timeout_s = timeout_s
         self.retry = retry
-        connection = Connection.of(target, tls=tls, token=token)
+        connection = Connection.of(target, tls=tls, token=token, retry=retry)
         self._metadata = connection.metadata
         self._channel = connection.open_async()
         self._service = InspectionServiceStub(self._channel)

@@ -11,6 +11,7 @@ import grpc.aio
 from miwake.client.tls import check_token
 
 if TYPE_CHECKING:
+    from miwake.client.retry import Retry
     from miwake.client.tls import Tls
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -36,14 +37,14 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # A connection of its own: clients of one process share connections by address otherwise, and with them the waiting
     # time after a failure, so that a new client is told of a server that was gone before this one came.
     ("grpc.use_local_subchannel_pool", 1),
-    # Between attempts to connect, which gRPC makes by itself, however often the client asks: its own waits grow from
-    # one second to two minutes, and a server that is back must be found at once.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
     # How long one attempt to connect may take; a host that is down does not even refuse.
     ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 """Options of every channel."""
+
+LONGEST_RECONNECT_S = 1.0
+"""gRPC's own waits between attempts to connect, which it makes by itself however often the client asks, would grow from
+one second to two minutes; a server that is back must be found at once."""
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -69,8 +70,8 @@ class Connection:
     metadata: Metadata
 
     @classmethod
-    def of(cls, target: str, *, tls: Tls | None, token: str | None) -> Connection:
-        """Return how to connect to a target.
+    def of(cls, target: str, *, tls: Tls | None, token: str | None, retry: Retry | None) -> Connection:
+        """Return how to connect to a target, and how often to try.
 
         Raises
         ------
@@ -79,13 +80,13 @@ class Connection:
         """
         if token is not None:
             check_token(token, target, tls)
+        options = CHANNEL_OPTIONS + _reconnecting(retry)
         if tls is None:
             metadata = () if token is None else (("authorization", f"Bearer {token}"),)
-            return cls(target=target, credentials=None, options=CHANNEL_OPTIONS, metadata=metadata)
+            return cls(target=target, credentials=None, options=options, metadata=metadata)
         credentials = tls.credentials()
         if token is not None:
             credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(token))
-        options = CHANNEL_OPTIONS
         if tls.server_name is not None:
             options += (("grpc.ssl_target_name_override", tls.server_name),)
         return cls(target=target, credentials=credentials, options=options, metadata=())
@@ -101,3 +102,12 @@ class Connection:
         if self.credentials is None:
             return grpc.aio.insecure_channel(self.target, options=self.options)
         return grpc.aio.secure_channel(self.target, self.credentials, options=self.options)
+
+
+def _reconnecting(retry: Retry | None) -> tuple[tuple[str, int], ...]:
+    longest_s = LONGEST_RECONNECT_S if retry is None else min(LONGEST_RECONNECT_S, retry.longest_s)
+    first_s = longest_s if retry is None else min(longest_s, retry.first_s)
+    return (
+        ("grpc.initial_reconnect_backoff_ms", max(1, round(1e3 * first_s))),
+        ("grpc.max_reconnect_backoff_ms", max(1, round(1e3 * longest_s))),
+    )

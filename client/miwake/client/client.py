@@ -91,7 +91,7 @@ class Client:
         self.station = station
         self.timeout_s = timeout_s
         self.retry = retry
-        connection = Connection.of(target, tls=tls, token=token)
+        connection = Connection.of(target, tls=tls, token=token, retry=retry)
         self._metadata = connection.metadata
         self._channel = connection.open()
         self._service = InspectionServiceStub(self._channel)
