@@ -48,7 +48,7 @@ SMALL_OPTIMISER = OptimiserSettings(
 )  # fmt: skip
 
 AUGMENTATION = AugmentationSettings(
-    mirrors="measured", shift=0.1, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5
+    mirrors="measured", shift=0.05, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5
 )
 
 
