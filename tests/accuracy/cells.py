@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CODE = (
-    "training/miwake/training/*.py",
-    "training/miwake/training/losses/*.py",
-    "indexer/miwake/indexer/*.py",
-    "indexer/miwake/indexer/building/*.py",
-    "indexer/miwake/indexer/verdict/*.py",
-    "tests/accuracy/measuring.py",
-)
-"""What the figures follow from, beside the data and the settings: other sources, other cells."""
+TRAINING = ("training/miwake/training/*.py", "training/miwake/training/losses/*.py", "indexer/miwake/indexer/splits.py")
+"""What an embedder follows from, beside the data and the settings: other sources, another embedder."""
 
-NOT_CODE = {"cli.py", "tables.py", "errors.py", "progress.py", "run_log.py"}
-"""Files among them that no figure follows from."""
+NOT_TRAINING = {
+    "cli.py",
+    "evaluate.py",
+    "errors.py",
+    "overrides.py",
+    "presets.py",
+    "progress.py",
+    "run_log.py",
+    "tables.py",
+}
+"""Files among them that no embedder follows from; of presets, the settings count themselves."""
+
+ANSWERING = ("indexer/miwake/indexer/**/*.py", "tests/accuracy/measuring.py")
+"""What the figures follow from, beside the embedder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +96,40 @@ def plan(data: str, path: Path, n_seeds: int) -> list[Cell]:
     return [*answers, *(Cell(data, path, 0, left_out) for left_out in rejects.tolist())]
 
 
-def key_of(cell: Cell, preset: Preset) -> str:
-    """Return a hash of everything that the figures of a cell follow from."""
+def training_key(cell: Cell, preset: Preset) -> str:
+    """Return a hash of everything that the embedder of a cell follows from."""
     told = {
         "data": sha256_of(cell.path),
         "settings": asdict(preset.settings),
         "seed": cell.seed,
         "left_out": cell.left_out,
-        "code": _code_hash(),
+        "code": [sha256_of(path) for path in _files(TRAINING) if path.name not in NOT_TRAINING],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return _hash(told)
 
 
-def finished(folder: Path, cell: Cell, key: str) -> dict[str, Any] | None:
-    """Return the figures of a cell that was computed from the same things, None where it was not."""
-    path = folder / f"{cell.name}.json"
+def key_of(cell: Cell, preset: Preset) -> str:
+    """Return a hash of everything that the figures of a cell follow from."""
+    return _hash({"embedder": training_key(cell, preset), "code": [sha256_of(path) for path in _files(ANSWERING)]})
+
+
+def kept(path: Path, key: str) -> dict[str, Any] | None:
+    """Return the figures in a file if they follow from the same things, None where they do not, or there are none."""
     if not path.is_file():
         return None
-    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return kept["figures"] if kept["key"] == key else None
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return told["figures"] if told["key"] == key else None
 
 
-def keep(folder: Path, cell: Cell, key: str, figures: dict[str, Any]) -> None:
-    """Write the figures of a cell."""
-    folder.mkdir(parents=True, exist_ok=True)
-    told = json.dumps({"cell": cell.name, "key": key, "figures": figures}, indent=2)
-    write_durably(folder / f"{cell.name}.json", f"{told}\n".encode())
+def keep(path: Path, key: str, figures: dict[str, Any]) -> None:
+    """Write figures, and the key of what they follow from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, f"{json.dumps({'key': key, 'figures': figures}, indent=2)}\n".encode())
 
 
-def _code_hash() -> str:
-    files = sorted(path for pattern in CODE for path in ROOT.glob(pattern) if path.name not in NOT_CODE)
-    return hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
+def _files(patterns: Sequence[str]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+def _hash(told: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

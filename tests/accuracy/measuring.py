@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accuracy.cells import keep, kept, training_key
 from miwake.indexer import evaluation
 from miwake.indexer.assessing.roc import detection
 from miwake.indexer.build import build
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 BATCH = 256
 STATION = "accuracy"
+EMBEDDER = "embedder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,19 @@ class Told:
     novelty: NDArray[np.float32]
 
 
-def measure(cell: Cell, preset: Preset, report: Callable[[Standing], None]) -> dict[str, Any]:
-    """Return the figures of a cell by name."""
+def measure(cell: Cell, preset: Preset, folder: Path, report: Callable[[Standing], None]) -> dict[str, Any]:
+    """Return the figures of a cell by name; its embedder is kept in ``folder``, and not trained again."""
     records = read_records(str(cell.path))
     queries = held_out_split(records)[1]
     with TemporaryDirectory() as name:
-        folder = Path(name)
         if cell.left_out is None:
-            index, trained = _station(str(cell.path), cell.seed, preset, folder, report)
+            trained = _trained(str(cell.path), cell, preset, folder, report)
+            index = _station(str(cell.path), folder / EMBEDDER, Path(name))
             return {**_answers(index, queries), **trained}
-        without = _without(records, queries, cell.left_out)
-        write_parquet(without, folder / "without.parquet")
-        half = _with_half_the_steps(preset, without)
-        index, trained = _station(str(folder / "without.parquet"), cell.seed, half, folder, report)
+        source = Path(name) / "without.parquet"
+        write_parquet(_without(records, queries, cell.left_out), source)
+        trained = _trained(str(source), cell, preset, folder, report)
+        index = _station(str(source), folder / EMBEDDER, Path(name))
         return {**_open_set(index, queries, cell.left_out), **trained}
 
 
@@ -94,27 +96,37 @@ def _without(records: Records, queries: Records, left_out: int) -> Records:
     return replace(records, splits=splits).take(records.labels != left_out)
 
 
-def _with_half_the_steps(preset: Preset, records: Records) -> Preset:
-    optimiser = preset.settings.optimiser
-    n_steps = max(optimiser.budget(len(divide(records).fit)) // 2, 1)
-    return replace(preset, settings=replace(preset.settings, optimiser=replace(optimiser, steps=n_steps)))
-
-
-def _station(
-    source: str, seed: int, preset: Preset, folder: Path, report: Callable[[Standing], None]
-) -> tuple[InspectionIndex, dict[str, Any]]:
-    """Return an index of the training rows of ``source``, and what training took."""
+def _trained(
+    source: str, cell: Cell, preset: Preset, folder: Path, report: Callable[[Standing], None]
+) -> dict[str, Any]:
+    """Train the embedder of a cell into ``folder`` if it is not there, and return what that took."""
+    path, key = folder / "training.json", training_key(cell, preset)
+    before = kept(path, key)
+    if before is not None:
+        return before
+    chosen = preset if cell.left_out is None else _with_half_the_steps(preset, source)
     started = time.monotonic()
-    card = train(source, folder / "embedder", preset, reading=ReadSettings(), seed=seed, report=report)
-    seconds = time.monotonic() - started
-    references = held_out_split(read_records(source))[0]
-    build(folder / "store", STATION, references, folder / "embedder")
-    trained = {
-        "seconds_train": seconds,
+    card = train(source, folder / EMBEDDER, chosen, reading=ReadSettings(), seed=cell.seed, report=report)
+    took = {
+        "seconds_train": time.monotonic() - started,
         "steps_train": card.metrics["steps"],
         "threads": thread_count(preset.settings.threads),
     }
-    return open_index(folder / "store" / STATION), trained
+    keep(path, key, took)
+    return took
+
+
+def _with_half_the_steps(preset: Preset, source: str) -> Preset:
+    optimiser = preset.settings.optimiser
+    n_steps = max(optimiser.budget(len(divide(read_records(source)).fit)) // 2, 1)
+    return replace(preset, settings=replace(preset.settings, optimiser=replace(optimiser, steps=n_steps)))
+
+
+def _station(source: str, embedder: Path, folder: Path) -> InspectionIndex:
+    """Return an index of the training rows of ``source``."""
+    references = held_out_split(read_records(source))[0]
+    build(folder / "store", STATION, references, embedder)
+    return open_index(folder / "store" / STATION)
 
 
 def _ask(index: InspectionIndex, vectors: NDArray[np.float32]) -> Told:
