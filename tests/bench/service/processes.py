@@ -36,6 +36,11 @@ class Went:
     server_s: float
     told: dict[str, float]
 
+    @property
+    def both_s(self) -> float:
+        """Of the processors, in both processes."""
+        return self.client_s + self.server_s
+
 
 class Load:
     """A process of its own that has made its messages, and waits to be let go."""
