@@ -68,6 +68,8 @@ def serve(
         max_vectors=settings.max_vectors,
         max_streams=settings.max_streams,
         stream_window=settings.stream_window,
+        resume_s=settings.resume_s,
+        parked_bytes=settings.parked_bytes,
     )
     stations = Stations(opener, poll_s=settings.poll_s)
     metrics = None if settings.metrics_port is None else Metrics()

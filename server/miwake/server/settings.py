@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     max_streams: int = Field(default=4096, ge=1, le=16384, description="Open Inspect streams, all callers'.")
     max_calls: int = Field(default=256, ge=1, le=4096, description="Other calls at once, all callers'.")
     stream_window: int = Field(default=256, ge=1, description="Vectors of one stream accepted and not yet answered.")
+    resume_s: float = Field(default=60, ge=0, description="Seconds in which a stream whose call broke can go on.")
+    parked_bytes: int = Field(default=256 * MIB, ge=0, description="Bytes kept for streams whose calls broke.")
     max_neighbours: int = Field(default=100, ge=1, description="Neighbours that one answer may hold.")
     max_vectors: int = Field(default=2048, ge=1, description="Vectors in one message.")
     max_message_bytes: int = Field(default=16 * MIB, ge=MIB, description="Bytes of one message.")
