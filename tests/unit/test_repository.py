@@ -137,7 +137,7 @@ def test_the_commands_of_the_readme_take_the_options_it_shows(line: str) -> None
     program, *words = shlex.split(line)
     module, _, name = PROJECT["scripts"][program].partition(":")
     group = typer.main.get_command(getattr(importlib.import_module(module), name))
-    command = group.commands[words[0]] if isinstance(group, TyperGroup) else group
+    command = group.commands.get(words[0], group) if isinstance(group, TyperGroup) else group
     options = {option for parameter in command.params for option in parameter.opts}
 
     assert {word for word in words if word.startswith("--")} <= options

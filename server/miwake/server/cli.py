@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from miwake.server.commands import verdicts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,8 +32,13 @@ ENVIRONMENT = {
 """What the libraries read when they are imported, unless it is set already."""
 
 
-@app.command()
+app.add_typer(verdicts.app, name="verdicts", help="Show, count and export what the verdict log holds.")
+
+
+@app.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
+    *,
     store: Annotated[Path | None, typer.Option(help="The folder that holds the stations.")] = None,
     station: Annotated[
         list[str] | None, typer.Option(help="A station to serve, repeatable; all in the store where none is named.")
@@ -62,6 +69,8 @@ def serve(
     max_streams: Annotated[int | None, typer.Option(help="Open streams. [4096]")] = None,
     max_calls: Annotated[int | None, typer.Option(help="Other calls at once. [256]")] = None,
     stream_window: Annotated[int | None, typer.Option(help="Unanswered vectors of a stream. [256]")] = None,
+    resume_s: Annotated[float | None, typer.Option(help="Seconds to take up a broken stream. [60]")] = None,
+    parked_bytes: Annotated[int | None, typer.Option(help="Bytes kept for broken streams. [256 MiB]")] = None,
     max_neighbours: Annotated[int | None, typer.Option(help="Neighbours in one answer. [100]")] = None,
     max_vectors: Annotated[int | None, typer.Option(help="Vectors in one message. [2048]")] = None,
     max_message_bytes: Annotated[int | None, typer.Option(help="Bytes of one message. [16 MiB]")] = None,
@@ -80,7 +89,9 @@ def serve(
     then the environment, then the file. Prints "listening on HOST:PORT" once it serves; logs JSON lines to stderr.
     """
     flags = dict(locals())
-    del flags["config"]
+    del flags["config"], flags["context"]
+    if context.invoked_subcommand is not None:
+        return
     flags["stations"] = flags.pop("station") or None
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -20,7 +20,8 @@
     ├── IndexNotLoadedError              the stations are still being loaded
     ├── StoppingError                    the server is stopping and takes nothing new
     ├── OverloadedError                  a bound is reached: later, perhaps
-    └── DeadlineError (TimeoutError)     the caller's deadline passed before its answer
+    ├── DeadlineError (TimeoutError)     the caller's deadline passed before its answer
+    └── VerdictLogError                  a verdict log cannot be read, or not be written elsewhere
 
 They know nothing of gRPC: ``status.py`` says which status each becomes.
 """
@@ -159,3 +160,7 @@ class DeadlineError(ServerError, TimeoutError):
 
     def __init__(self) -> None:
         super().__init__("the deadline passed before the answer was there")
+
+
+class VerdictLogError(ServerError):
+    """A verdict log cannot be read, or what was read cannot be written."""

@@ -76,8 +76,12 @@ VERDICT: Mapping[str, Kind] = {
 ANSWERS = {"answered_by": "INTEGER", **REQUEST, **ERROR, **VERDICT}
 """Columns of ``answers`` in the order in which rows are inserted."""
 
-COLUMNS = (*PROVENANCE, *REQUEST, *ERROR, *VERDICT)
+KINDS: Mapping[str, Kind] = {**PROVENANCE, **REQUEST, **ERROR, **VERDICT}
+COLUMNS = tuple(KINDS)
 """Columns of the view ``verdicts``, which has ``answered_at`` and ``inspected_at`` as text besides."""
+
+TIMES = ("answered_us", "inspected_us")
+"""Columns that are microseconds since 1970, UTC."""
 
 
 def schema() -> list[str]:

@@ -1,0 +1,1 @@
+"""The subcommands of ``miwake-serve``: one module for each family."""
