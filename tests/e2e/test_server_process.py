@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from support.serving import (
     requests_of,
     running_server,
 )
+from support.settings import SAMPLES
 
 GENERATION_FILES = (
     "anchors.npz",
@@ -114,7 +116,8 @@ def test_an_address_beyond_this_machine_is_refused(small_station: SmallStation) 
 
     assert ended.returncode == 1
     assert last_line(ended.stderr) == (
-        "miwake-serve: 0.0.0.0: expected a loopback address; others need TLS and credentials, which do not exist yet"
+        "miwake-serve: 0.0.0.0: not a loopback address, which needs TLS (--tls-certificate and --tls-key) and"
+        " credentials (--token-file, or --tls-client-ca for client certificates)"
     )
 
 
@@ -156,6 +159,15 @@ def test_settings_come_from_flags_then_environment_then_file(small_station: Smal
 
     assert listening.startswith("listening on 127.0.0.1:")
     assert '"max_batch": 8' in log
+
+
+def test_every_setting_comes_from_a_flag() -> None:
+    command = [COMMAND, *(word for sample in SAMPLES.values() for word in sample.flags)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)  # noqa: S603
+
+    starting = json.loads(ended.stderr.splitlines()[0])
+    assert {name: starting[name] for name in SAMPLES} == {name: sample.value for name, sample in SAMPLES.items()}
+    assert last_line(ended.stderr) == "miwake-serve: nowhere.example: expected an IP address such as 127.0.0.1"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -163,6 +163,22 @@ def test_a_change_through_one_worker_is_searched_in_the_others(
     assert {event["worker"] for event in shared.events("changes_taken_over")} == {0, 1}
 
 
+def test_a_stream_is_taken_up_by_whichever_worker_the_caller_meets(
+    shared: ServerProcess, small_station: SmallStation
+) -> None:
+    sequences = []
+    for first in range(0, 4 * N_CONNECTIONS, 4):
+        request = inspection_service_pb2.InspectRequest(
+            vectors=packed(small_station.queries[:4]), stream_id="a-line", n_received=first, first_sequence=first
+        )
+        with open_channel(shared.address) as channel:
+            stub = inspection_service_pb2_grpc.InspectionServiceStub(channel)
+            responses = stub.Inspect(iter([request]), timeout=TIMEOUT_S)
+            sequences += [answer.sequence for response in responses for answer in response.answers]
+
+    assert sequences == list(range(4 * N_CONNECTIONS))
+
+
 def test_a_worker_that_dies_is_replaced_and_its_counts_stay(shared: ServerProcess, small_station: SmallStation) -> None:
     before = counted(shared, "miwake_verdicts_total")
     first = workers(shared)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from miwake.server.errors import SettingsError
-from miwake.server.settings import resolve
+from miwake.server.settings import Settings, resolve
+from support.settings import SAMPLES
 
 
 @pytest.fixture
@@ -78,3 +80,26 @@ def test_a_file_that_is_no_toml_is_named(config: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml: no such file"):
         resolve({}, tmp_path / "none.toml")
+
+
+def test_every_setting_has_a_sample() -> None:
+    assert SAMPLES.keys() == Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_setting_comes_from_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = SAMPLES[name]
+    monkeypatch.setenv("MIWAKE_STORE", "store")
+    monkeypatch.setenv(f"MIWAKE_{name.upper()}", sample.text)
+
+    assert resolve({}, None).model_dump(mode="json")[name] == sample.value
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_setting_comes_from_the_file(name: str, tmp_path: Path) -> None:
+    sample = SAMPLES[name]
+    config = tmp_path / "miwake.toml"
+    store = "" if name == "store" else 'store = "store"\n'
+    config.write_text(f"{store}{name} = {json.dumps(sample.value)}\n")
+
+    assert resolve({}, config).model_dump(mode="json")[name] == sample.value
