@@ -213,7 +213,7 @@ class AsyncStream:
         first = self.flow.receive(response, now=monotonic())
         self._message_is_ready.set()
         if response.answers:
-            self.recovery.note_answers()
+            self.recovery.note_answers(first)
         return unpack_answers(response, first)
 
     async def _reopens(self, error: MiwakeError) -> bool:

@@ -65,6 +65,7 @@ class ItemErrorReason(IntEnum):
     FLAT = 4
     UNSUPPORTED_DATA_TYPE = 5
     INTERNAL = 6
+    EXPIRED = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,8 @@ class Provenance:
         How long the vector waited for the compute thread, and how long its batch was computed, in milliseconds.
     batch_size : int
         Vectors computed together.
+    recorded : bool
+        Whether the answer was in the server's verdict log when it was sent.
     """
 
     station: str
@@ -98,6 +101,7 @@ class Provenance:
     queue_ms: float
     compute_ms: float
     batch_size: int
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

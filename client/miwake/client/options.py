@@ -13,6 +13,7 @@ Space = Literal["embedding", "raw"]
 
 LARGEST_POWER = 8
 MOST_CANDIDATES = 10_000
+LONGEST_WITHIN_S = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Which evidence comes with a verdict. It never changes the verdict.
+    """Which evidence comes with a verdict, and when the answer comes. It never changes the verdict.
 
     Attributes
     ----------
@@ -94,11 +95,29 @@ class Evidence:
         Whether the distances to the class anchors come.
     search : SearchOptions or None
         How the neighbours are found; None: as they were for the verdict.
+    answer_within_s : float or None
+        A vector that has waited in the server for this long gets an ``ItemError`` with the reason EXPIRED instead of a
+        verdict, in seconds; None: it waits for as long as it takes.
+    await_record : bool
+        Whether each answer is held back until it is in the server's verdict log. Refused by a server that keeps none.
+
+    Raises
+    ------
+    InvalidQueryError
+        If ``answer_within_s`` is not positive.
     """
 
     neighbours: bool = True
     anchors: bool = True
     search: SearchOptions | None = None
+    answer_within_s: float | None = None
+    await_record: bool = False
+
+    def __post_init__(self) -> None:
+        within_s = self.answer_within_s
+        if within_s is not None and not 0 < within_s <= LONGEST_WITHIN_S:
+            message = f"answer_within_s {within_s!r}, expected more than 0, and no more than a year"
+            raise InvalidQueryError(message)
 
 
 def _check_integer(option: str, value: Any, highest: int) -> None:

@@ -63,11 +63,11 @@ class Recovery:
             log.warning("%s; the stream goes on as soon as a server answers", error)
         return wait_s
 
-    def note_answers(self) -> None:
-        """Take note that answers have come: what failed before is mended."""
+    def note_answers(self, first: int) -> None:
+        """Take note that answers have come, from a sequence on: what failed before is mended."""
         if self._back_off is None or self._cause is None:
             return
-        log.warning("%s: the stream goes on, at vector %d", self._target, self._flow.n_answered)
+        log.warning("%s: the stream goes on, at vector %d", self._target, first)
         self._back_off.reset()
         self._cause = None
         self.n_resumed += 1

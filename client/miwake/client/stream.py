@@ -217,7 +217,7 @@ class BlockingStream:
             first = self.flow.receive(response, now=monotonic())
             self._message_is_ready.notify_all()
         if response.answers:
-            self.recovery.note_answers()
+            self.recovery.note_answers(first)
         return unpack_answers(response, first)
 
     def _free_slot(self) -> None:

@@ -241,4 +241,5 @@ def _unpack_provenance(
         queue_ms=message.queue_ms,
         compute_ms=message.compute_ms,
         batch_size=message.batch_size,
+        recorded=message.recorded,
     )

@@ -119,4 +119,7 @@ def pack_evidence(n_neighbours: int | None, evidence: Evidence | None) -> inspec
         message.omit_anchors = not evidence.anchors
         if evidence.search is not None:
             message.search.CopyFrom(pack_options(evidence.search))
+        if evidence.answer_within_s is not None:
+            message.answer_within.FromNanoseconds(round(1e9 * evidence.answer_within_s))
+        message.await_record = evidence.await_record
     return message
