@@ -6,10 +6,7 @@ import base64
 import io
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +33,9 @@ from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.indexer.storage.threshold_sets import StoredSet, write_set
 from support.archived import unpack
+from support.browser import Page, in_browser, needs_chromium
 
 STATION = "changed"
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def run(*arguments: str | Path) -> Result:
@@ -178,29 +175,6 @@ def test_of_many_rows_whole_parts_are_drawn(store: Path, sides: tuple[Side, Side
     }
 
 
-class Page(HTMLParser):
-    """What a page fetches, runs and shows."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.shown: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in {"img", "meta", "br"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.shown.append(data)
-
-
 def hostile(records: Records) -> Records:
     return replace(
         records,
@@ -245,7 +219,7 @@ def test_a_page_shows_the_part_and_what_came_nearest(sides: tuple[Side, Side], h
     assert "Further verdicts that flip" in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@needs_chromium
 def test_a_browser_shows_the_page_as_it_is_meant(sides: tuple[Side, Side], held_out: Records, tmp_path: Path) -> None:
     records = hostile(held_out)
     comparison = compare(*sides, records)
@@ -257,25 +231,6 @@ def test_a_browser_shows_the_page_as_it_is_meant(sides: tuple[Side, Side], held_
     assert len(sections) == len(comparison.flips)
     assert [tag for tag, _ in shown.tags if tag in {"script", "b\u202eodd"}] == []
     assert f'<script>alert("{comparison.flips[0].row}")</script>' in shown.shown
-
-
-def in_browser(path: Path, profile: Path) -> str:
-    """Return the document that Chromium makes of a page."""
-    result = subprocess.run(  # noqa: S603 - a browser, on a page of ours
-        [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--user-data-dir={profile}",
-            "--dump-dom",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
-    return result.stdout.decode()
 
 
 def test_diff_tells_and_reports(store: Path, held_out: Records, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ figcaption { font-size: 0.87em; overflow-wrap: anywhere; }
   th, td { padding: 0.2em 0.5em; } tr { break-inside: avoid; }
   table { font-size: 0.92em; }
   .tiles { grid-template-columns: repeat(3, 1fr); }
-  .map { width: 11em; } .gallery .map { width: 9em; }
+  .map, .gallery .map { width: 9.4em; }
+  .drawing img { width: calc(100% * var(--share, 1)); }
 }
 """

@@ -34,6 +34,9 @@ END = "</body>\n</html>\n"
 DOTS_PER_CSS_INCH = 96
 """What browsers take an inch for."""
 
+WHOLE_WIDTH = 10 * DOTS_PER_CSS_INCH
+"""Of a drawing that takes the whole width of a printed page."""
+
 
 @dataclass(frozen=True, slots=True)
 class MapFigure:
@@ -134,10 +137,15 @@ def card(heading: str, lines: Sequence[str], figures: Iterable[MapFigure], *, is
 
 
 def drawing(png: bytes, *, alt: str, caption: str, dots_per_inch: int) -> str:
-    """Return a drawing in its own size, or as wide as the page where that is less, with a caption below."""
+    """Return a drawing in its own size, or as wide as the page where that is less, with a caption below.
+
+    In print all drawings are scaled alike, so that their letters are of one size.
+    """
     width, height = (round(dots * DOTS_PER_CSS_INCH / dots_per_inch) for dots in size_of(png))
+    share = min(width / WHOLE_WIDTH, 1.0)
     return (
-        f'<figure class="drawing"><img src="{data_uri(png)}" alt="{escape(alt)}" width="{width}" height="{height}">'
+        f'<figure class="drawing"><img src="{data_uri(png)}" alt="{escape(alt)}" width="{width}" height="{height}" '
+        f'style="--share:{share:.3f}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>\n"
     )
 

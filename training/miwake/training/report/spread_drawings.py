@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def scatter_drawing(findings: Findings) -> Drawing | None:
                 label=f"{label} ({int(kind.sum()):,})",
             )  # fmt: skip
         axis.set(xlabel="Euclidean distance", ylabel="cosine distance (1 − cosine)")
-        axis.legend(loc="upper left", fontsize=8.5)
+        _legend(axis, loc="upper left")
         png = png_of(figure)
     if findings.examined.trial.is_unit:
         told = (
@@ -115,9 +115,7 @@ def map_drawing(findings: Findings) -> Drawing:
             )  # fmt: skip
         axis.set(xlabel=f"first axis, {100 * shares[0]:.0f} % of the variance")
         axis.set(ylabel=f"second axis, {100 * shares[1]:.0f} %")
-        axis.legend(
-            loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5, ncols=1 + len(kinds) // 21, markerscale=1.4
-        )
+        _legend(axis, loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=1 + len(kinds) // 21)
         png = png_of(figure)
     sampled = f" ({len(rows):,} of {len(labels):,} drawn)" if len(rows) < len(labels) else ""
     return Drawing(
@@ -191,6 +189,13 @@ def _histogram(axis: Axes, one: Spread) -> None:
     )  # fmt: skip
     axis.set_ylim(0, 1.28 * float(max(one.matching.max(), one.mismatching.max())))
     axis.axhline(0, color=BLACK, linewidth=0.8)
+
+
+def _legend(axis: Axes, **places: Any) -> None:
+    """Draw a legend whose points are larger, and not as pale, as those in a cloud."""
+    for handle in axis.legend(fontsize=8.5, markerscale=1.8, **places).legend_handles:
+        if handle is not None:
+            handle.set_alpha(1.0)
 
 
 def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
