@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from miwake.server.verdict_log.layout import SUFFIX
+from miwake.server.verdict_log.layout import LOCK, SHM, SUFFIX, WAL, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 log = structlog.get_logger()
-
-BESIDE = ("-wal", "-shm")
-"""What SQLite keeps beside an open database."""
 
 
 def segments(folder: Path) -> list[Path]:
@@ -54,7 +51,6 @@ def remove_oldest(folder: Path, *, at_most: int) -> list[Path]:
             break
         with _unwritten(segment) as is_unwritten:
             if is_unwritten:
-                # The WAL goes last: a database without it would open, and lack what it held.
                 for path in _files(segment):
                     path.unlink(missing_ok=True)
                 removed.append(segment)
@@ -65,7 +61,7 @@ def remove_oldest(folder: Path, *, at_most: int) -> list[Path]:
 def seal_abandoned(folder: Path) -> None:
     """Fold what a killed writer left in a WAL into its segment; what is half-written there is dropped by SQLite."""
     for segment in segments(folder):
-        if not segment.with_name(segment.name + BESIDE[0]).exists():
+        if not beside(segment, LOCK).exists():
             continue
         with _unwritten(segment) as is_unwritten:
             if is_unwritten:
@@ -78,26 +74,28 @@ def _seal(segment: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         log.warning("verdict_log_segment_unusable", segment=segment.name, error=str(error))
+    else:
+        beside(segment, LOCK).unlink(missing_ok=True)
 
 
 @contextmanager
 def _unwritten(segment: Path) -> Iterator[bool]:
     """Find out whether nobody writes a segment, and keep others from it meanwhile."""
     try:
-        file = os.open(segment, os.O_RDWR)
+        lock = os.open(beside(segment, LOCK), os.O_RDWR)
     except FileNotFoundError:
-        yield False
+        yield True
         return
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:
             yield True
     finally:
-        os.close(file)
+        os.close(lock)
 
 
 def _files(segment: Path) -> list[Path]:
-    return [segment, *(segment.with_name(segment.name + suffix) for suffix in BESIDE)]
+    return [segment, *(beside(segment, suffix) for suffix in (WAL, SHM, LOCK))]

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT_VERSION = 1
 """Kept as the databases' ``user_version``."""
@@ -17,6 +20,13 @@ APPLICATION_ID = 0x6D69776B
 
 SUFFIX = ".verdicts.db"
 """How the files of segments end."""
+
+WAL = "-wal"
+SHM = "-shm"
+"""How SQLite names what it keeps beside a database that is open."""
+
+LOCK = "-lock"
+"""How the file beside a segment is named that its writer holds locked; there is none beside a finished one."""
 
 N_NEAREST = 3
 """Of each answer's neighbours, how many are kept."""
@@ -114,6 +124,11 @@ def segment_name(started: datetime, process: int) -> str:
     '20260504T030201.000000Z-77.verdicts.db'
     """
     return f"{started.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{process}{SUFFIX}"
+
+
+def beside(segment: Path, suffix: str) -> Path:
+    """Return a file that belongs to a segment."""
+    return segment.with_name(segment.name + suffix)
 
 
 def _as_text(column: str) -> str:

@@ -6,6 +6,7 @@ every frame a checksum: what a kill or a power cut left half-written is recognis
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from miwake.indexer.storage.files import fsync_folder
-from miwake.server.verdict_log.layout import PROVENANCE, insert_answers, schema, segment_name
+from miwake.server.verdict_log.layout import LOCK, PROVENANCE, SHM, WAL, beside, insert_answers, schema, segment_name
 from miwake.server.verdict_log.rows import RowMaker
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from miwake.server.verdict_log.rows import Entry
 
 INSERT = insert_answers()
-
-DURABLY = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 
 READER_PATIENCE_S = 1.0
 """How long a commit waits for a lock; readers of a WAL take none that it needs."""
@@ -40,11 +39,13 @@ class Segment:
     path : Path
     """
 
-    def __init__(self, path: Path, file: int, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection) -> None:
         self.path = path
-        self._file = file
+        self._lock = lock
         self._connection = connection
         self._answered_by: dict[tuple[str, str, str, int, str], int] = {}
+        self._files = [path, beside(path, WAL)]
+        self._identities = [_identity(file) for file in self._files]
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -57,25 +58,19 @@ class Segment:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / segment_name(datetime.now(UTC), os.getpid())
-        # The lock says that somebody writes here. It is not SQLite's, and stays open for as long as SQLite does:
-        # closing any descriptor of a file drops the locks that its process has of SQLite's kind.
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        # Locked is a file of its own: whoever closes a database file that it has open twice drops SQLite's locks of it.
+        lock = os.open(beside(path, LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            connection = sqlite3.connect(path, timeout=READER_PATIENCE_S, isolation_level=None, check_same_thread=False)
-            try:
-                for statement in (*DURABLY, "BEGIN", *schema(), "COMMIT"):
-                    connection.execute(statement)
-                fsync_folder(folder)
-            except BaseException:
-                connection.close()
-                raise
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            connection = _make(path)
+            fsync_folder(folder)
+            return cls(path, lock, connection)
         except BaseException:
-            os.close(file)
-            with suppress(OSError):
-                path.unlink()
+            os.close(lock)
+            for file in (path, *(beside(path, suffix) for suffix in (WAL, SHM, LOCK))):
+                with suppress(OSError):
+                    file.unlink()
             raise
-        return cls(path, file, connection)
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add entries in one transaction, which is durable when this returns; if it raises, none of them is there.
@@ -106,7 +101,9 @@ class Segment:
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
-        os.close(self._file)
+        with suppress(OSError):
+            beside(self.path, LOCK).unlink()
+        os.close(self._lock)
 
     def _number(self, index: Index, known: dict[tuple[str, str, str, int, str], int]) -> int:
         answered_by = (index.station, index.embedder_id, index.generation, index.revision, index.threshold_set)
@@ -118,6 +115,25 @@ class Segment:
         return number
 
     def _check_in_place(self) -> None:
-        """Find out whether somebody removed the file: SQLite would go on writing what nobody can open."""
-        if not os.path.samestat(os.fstat(self._file), self.path.stat()):
-            raise FileNotFoundError(0, "was replaced by another file", str(self.path))
+        """Find out whether somebody removed a file: SQLite would go on writing what nobody can open."""
+        for file, identity in zip(self._files, self._identities, strict=True):
+            if _identity(file) != identity:
+                raise FileNotFoundError(errno.ENOENT, "replaced by another file", str(file))
+
+
+def _make(path: Path) -> sqlite3.Connection:
+    """Make an empty database; each transaction in it will be durable."""
+    connection = sqlite3.connect(path, timeout=READER_PATIENCE_S, isolation_level=None, check_same_thread=False)
+    try:
+        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "BEGIN", *schema(), "COMMIT"):
+            connection.execute(statement)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    """Return what tells a file from any other: as long as it is open, no other can be the same."""
+    found = file.stat()
+    return found.st_dev, found.st_ino

@@ -113,7 +113,7 @@ def test_a_transaction_that_was_half_written_is_dropped(tmp_path: Path) -> None:
 def test_a_damaged_segment_is_told_and_left_as_it_is(tmp_path: Path) -> None:
     closed = closed_segment(tmp_path, 0)
     closed.write_bytes(b"no database" * 500)
-    Path(f"{closed}-wal").write_bytes(b"neither")
+    Path(f"{closed}-lock").touch()
 
     with capture_logs() as logs:
         seal_abandoned(tmp_path)
