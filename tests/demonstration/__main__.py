@@ -41,7 +41,8 @@ def demonstrate(
         raise typer.Exit(130) from None
     output = Console()
     output.print(summary.table(found))
-    output.print(f"{folder / 'summary.json'} and {folder / 'pictures'}", soft_wrap=True)
+    left = (folder / "summary.json", folder / "pictures", folder / "report" / "report.html")
+    output.print(", ".join(str(path) for path in left), soft_wrap=True)
 
 
 if __name__ == "__main__":

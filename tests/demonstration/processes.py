@@ -43,6 +43,7 @@ class Step(StrEnum):
     SERVE = "serving"
     STREAM = "streaming"
     DRAW = "drawing"
+    REPORT = "reporting"
 
 
 class StepError(Exception):

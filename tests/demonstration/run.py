@@ -1,4 +1,4 @@
-"""The steps of a demonstration: train, build, serve, stream, draw, summarise."""
+"""The steps of a demonstration: train, build, serve, stream, draw, report, summarise."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ def run(settings: Settings, console: Console) -> dict[str, Any]:
     drawing = time.perf_counter()
     answered = _draw(settings, training, held_out, streamed)
     seconds["pictures"] = time.perf_counter() - drawing
+    seconds["report"] = _report(settings, console)
     seconds["total"] = time.perf_counter() - begin
     preset = read_card(settings.folder / "embedder").preset
     setting = summary.Setting(data=settings.data, is_synthetic=settings.is_synthetic, preset=preset)
@@ -138,6 +139,12 @@ def _draw(settings: Settings, training: Records, held_out: Records, streamed: St
     gallery = Gallery(folder=settings.folder / "pictures", index=index, training=training, held_out=held_out, note=note)
     gallery.draw(answered, dict(streamed.verdicts()))
     return answered
+
+
+def _report(settings: Settings, console: Console) -> float:
+    _say(console, "reporting", f"into {settings.folder / 'report'}")
+    command = ["miwake-train", "report", str(settings.folder / "embedder"), settings.data]
+    return run_step(Step.REPORT, [*command, "--out", str(settings.folder / "report")])
 
 
 def _say(console: Console, step: str, what: str) -> None:

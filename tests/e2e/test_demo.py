@@ -115,6 +115,14 @@ def test_synthetic_data_are_called_so(summary: dict[str, Any], finished: subproc
 
 
 @pytest.mark.usefixtures("summary")
+def test_there_is_a_report_on_the_embedder(folder: Path) -> None:
+    text = (folder / "report" / "report.html").read_text(encoding="utf-8")
+
+    assert "The worst answers" in text
+    assert (folder / "report" / "report-pictures" / "training.png").is_file()
+
+
+@pytest.mark.usefixtures("summary")
 def test_there_are_pictures_of_answers_and_a_confusion_matrix(folder: Path) -> None:
     pictures = sorted((folder / "pictures").iterdir())
 

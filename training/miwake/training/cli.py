@@ -137,9 +137,11 @@ def report(
     with _errors_as_one_line():
         from miwake.indexer.embedder import Embedder  # noqa: PLC0415
         from miwake.indexer.sources.reader import read_records  # noqa: PLC0415
+        from miwake.indexer.threads import pin_threads  # noqa: PLC0415
         from miwake.training.evaluate import examine_all, examine_held_out  # noqa: PLC0415
         from miwake.training.report.writing import make_report, write_report  # noqa: PLC0415
 
+        pin_threads()
         embedder = Embedder.open(folder)
         records = read_records(data, reading)
         for warning in records.warnings:

@@ -18,6 +18,7 @@ from miwake.training.evaluate import EmbedderEvaluation, examine_held_out
 from miwake.training.report import sections
 from miwake.training.report.findings import Findings, find
 from miwake.training.report.page import Occasion, Report, report_page
+from miwake.training.report.picture_rows import case_row
 from support.blobs import blob_records
 from support.browser import Page
 from support.embedders import linear_discriminants
@@ -232,3 +233,11 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(blobs: Made) -> None:
     assert blobs.report.pictures
     assert mpl.rcParams["font.family"] == ["sans-serif"]
     assert mpl.rcParams["axes.grid"] is False
+
+
+def test_where_no_reference_is_of_another_part_the_anchor_stands_alone(blobs: Made) -> None:
+    case = replace(next(iter(blobs.findings.worst.cases.values()))[0], reference_row=-1)
+
+    shown = case_row(blobs.findings, case, 1)
+
+    assert [one.name for one in shown.maps] == ["measurement", "anchor of the answered label"]

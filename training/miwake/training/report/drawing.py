@@ -30,7 +30,9 @@ BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW, BLACK = (
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, BLACK)
 """Colours of classes; yellow is too pale on white."""
 
-MARKERS = "o^sDvP*X<>ph"
+MARKERS = "o^sDvP*X<>p"
+"""As many as share no factor with the colours: 77 classes have a pair of their own."""
+
 LINES = {"cosine": "-", "euclidean": "--", "soart3": "-."}
 COLOURS = {"cosine": BLUE, "euclidean": VERMILLION, "soart3": GREEN}
 THICKNESSES = {"cosine": 4.2, "euclidean": 2.4, "soart3": 1.2}
@@ -111,6 +113,11 @@ def png_of(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def point_style(place: int) -> tuple[str, str]:
+    """Return colour and marker of the class at a place in a legend."""
+    return CYCLE[place % len(CYCLE)], MARKERS[place % len(MARKERS)]
+
+
 def in_percent(value: float, _: object) -> str:
     """Return a share as the text of a tick."""
     return f"{100 * value:g} %"
@@ -122,7 +129,11 @@ def counted(value: float, _: object) -> str:
 
 
 def cut(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Return a text that is not too long for a tick: what is missing is missing in the middle."""
+    """Return a text that is not too long for a tick: what is missing is missing in the middle.
+
+    Halves of characters, which no font can draw, become question marks.
+    """
+    text = text.encode(errors="replace").decode()
     if len(text) <= most:
         return text
     half = most // 2

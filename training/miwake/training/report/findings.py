@@ -104,27 +104,16 @@ def find(examined: Examination, embedder: Embedder, learning: Learning | None) -
     way = examined.evaluation.answering_way()
     answer = _answer(examined, way)
     rejects = _rejects(examined)
-    is_reject = ~is_pass(queries.labels, queries.pass_labels)
-    has_sides = bool(queries.pass_labels)
     return Findings(
         examined=examined,
         card=embedder.card,
         way=way,
         fingerprint=hashlib.sha256("\n".join(queries.row_hashes()).encode()).hexdigest(),
         failure_modes=_usual_failure_modes(examined),
-        bins=()
-        if answer.probabilities is None
-        else reliability(answer.probabilities, answer.labels == queries.labels, queries.parts),
+        bins=_bins(examined, answer),
         pairs=pair_distances(trial),
-        trade_off=None if rejects is None else trade_off(rejects, is_reject),
-        gap=gap(
-            trial.queries.embeddings,
-            is_reject,
-            trial.references.embeddings,
-            ~is_pass(trial.references.labels, queries.pass_labels),
-        )
-        if has_sides
-        else None,
+        trade_off=None if rejects is None else trade_off(rejects, ~is_pass(queries.labels, queries.pass_labels)),
+        gap=_gap(examined),
         worst=worst_cases(examined, answer, rejects),
         health=health_shares(embedder, queries),
         novelty=novelty(trial, queries.parts),
@@ -135,6 +124,26 @@ def find(examined: Examination, embedder: Embedder, learning: Learning | None) -
 def _answer(examined: Examination, way: str) -> Answer:
     found: Answer | None = getattr(examined.answers, WAYS[way])
     return examined.answers.nearest_references if found is None else found
+
+
+def _bins(examined: Examination, answer: Answer) -> tuple[Bin, ...]:
+    if answer.probabilities is None:
+        return ()
+    queries = examined.queries
+    return reliability(answer.probabilities, answer.labels == queries.labels, queries.parts)
+
+
+def _gap(examined: Examination) -> Gap | None:
+    pass_labels = examined.queries.pass_labels
+    if not pass_labels:
+        return None
+    asked, known = examined.trial.queries, examined.trial.references
+    return gap(
+        asked.embeddings,
+        ~is_pass(asked.labels, pass_labels),
+        known.embeddings,
+        ~is_pass(known.labels, pass_labels),
+    )
 
 
 def _rejects(examined: Examination) -> NDArray[np.float64] | None:

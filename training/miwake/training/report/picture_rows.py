@@ -11,10 +11,15 @@ import numpy as np
 from miwake.indexer.telling import pages
 from miwake.indexer.telling.pages import MapFigure
 from miwake.indexer.telling.pictures import difference_png, heat_map_png, size_of, strip_png
+from miwake.training.report.cases import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from miwake.indexer.records import Records
+    from miwake.training.evaluate import Examination
     from miwake.training.report.cases import Case
     from miwake.training.report.findings import Findings
 
@@ -62,22 +67,20 @@ def anchor_rows(findings: Findings) -> list[MapRow]:
 
 
 def case_row(findings: Findings, case: Case, number: int) -> MapRow:
-    """Return a wrong answer: measurement, anchor of the answered label, nearest reference, and the difference."""
+    """Return a wrong answer: measurement, anchor of the answered label, nearest reference, and the difference.
+
+    Where no reference is of another part, the first two alone.
+    """
     examined, shape = findings.examined, findings.card.heat_map_shape
-    queries, references = examined.queries, examined.references
+    queries = examined.queries
     measurement = queries.vectors[case.row].reshape(shape)
     anchor = examined.trial.anchors["class-mean"].class_mean(case.found).reshape(shape)
-    reference = references.vectors[case.reference_row].reshape(shape)
-    shown = np.stack([measurement, anchor, reference])
+    has_nearest = case.reference_row >= 0
+    nearest = examined.references.vectors[case.reference_row].reshape(shape) if has_nearest else measurement
+    shown = np.stack([measurement, anchor, nearest])
     low, high = float(shown.min()), float(shown.max())
-    difference = measurement - reference
-    most = float(np.abs(difference).max()) or 1.0
-    distance = np.linalg.norm(
-        examined.trial.queries.embeddings[case.row] - examined.trial.references.embeddings[case.reference_row]
-    )
-    truth = f"{int(queries.labels[case.row])} {queries.failure_modes[case.row]}".strip()
-    nearest = f"{int(references.labels[case.reference_row])} {references.failure_modes[case.reference_row]}".strip()
-    maps = (
+    truth = _named(queries, case.row)
+    maps = [
         MapFigure(
             "measurement",
             heat_map_png(measurement, low, high),
@@ -88,24 +91,41 @@ def case_row(findings: Findings, case: Case, number: int) -> MapRow:
             heat_map_png(anchor, low, high),
             (findings.name(case.found), "mean of its references"),
         ),
-        MapFigure(
-            "nearest reference",
-            heat_map_png(reference, low, high),
-            (references.ids[case.reference_row], f"labelled {nearest}", f"distance {distance:.3f}"),
-        ),
+    ]
+    if has_nearest:
+        maps += _beside_nearest(examined, case, heat_map_png(nearest, low, high), measurement - nearest)
+    html = pages.card(
+        f"{number}. {escape(case.kind.value)}: <bdi>{escape(queries.ids[case.row])}</bdi>",
+        _lines(findings, case, truth),
+        maps,
+        is_alarm=case.kind is Kind.ESCAPE,
+    )
+    return MapRow(name=f"{case.kind.value.replace(' ', '-')}-{number}", html=html, maps=maps)
+
+
+def _beside_nearest(
+    examined: Examination, case: Case, nearest: bytes, difference: NDArray[np.float32]
+) -> tuple[MapFigure, MapFigure]:
+    references, trial = examined.references, examined.trial
+    apart = trial.queries.embeddings[case.row] - trial.references.embeddings[case.reference_row]
+    most = float(np.abs(difference).max()) or 1.0
+    told = (
+        references.ids[case.reference_row],
+        f"labelled {_named(references, case.reference_row)}",
+        f"distance {np.linalg.norm(apart):.3f}",
+    )
+    return (
+        MapFigure("nearest reference", nearest, told),
         MapFigure(
             "difference",
             difference_png(difference, most),
             ("measurement minus nearest reference", f"blue −{most:g}, orange {most:g}"),
         ),
     )
-    html = pages.card(
-        f"{number}. {escape(case.kind.value)}: <bdi>{escape(queries.ids[case.row])}</bdi>",
-        _lines(findings, case, truth),
-        maps,
-        is_alarm=case.kind.value == "escape",
-    )
-    return MapRow(name=f"{case.kind.value.replace(' ', '-')}-{number}", html=html, maps=maps)
+
+
+def _named(records: Records, row: int) -> str:
+    return f"{int(records.labels[row])} {records.failure_modes[row]}".strip()
 
 
 def _lines(findings: Findings, case: Case, truth: str) -> tuple[str, str]:

@@ -9,8 +9,6 @@ import numpy as np
 from miwake.training.report.drawing import (
     BLACK,
     BLUE,
-    CYCLE,
-    MARKERS,
     NAMES,
     ORANGE,
     VERMILLION,
@@ -20,6 +18,7 @@ from miwake.training.report.drawing import (
     drawn_like_this,
     panels,
     png_of,
+    point_style,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def map_drawing(findings: Findings) -> Drawing:
         kinds = np.unique(labels[rows])
         for place, label in enumerate(sorted(kinds.tolist(), key=lambda one: one not in pass_labels)):
             chosen = rows[labels[rows] == label]
-            colour, marker = CYCLE[place % len(CYCLE)], MARKERS[(place + place // len(CYCLE)) % len(MARKERS)]
+            colour, marker = point_style(place)
             axis.scatter(
                 places[chosen, 0], places[chosen, 1], s=18, color=colour, marker=marker, alpha=0.6, linewidths=0,
                 label=cut(findings.name_and_side(label)),
