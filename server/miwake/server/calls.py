@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -112,9 +113,8 @@ class Calls:
             If the caller is gone before the answer is there.
         """
         remaining_s = context.time_remaining()
-        if remaining_s is not None:
-            deadline = perf_counter() + remaining_s
-            jobs = [replace(job, expires_at=min(job.expires_at, deadline)) for job in jobs]
+        deadline = math.inf if remaining_s is None else perf_counter() + remaining_s
+        jobs = [replace(job, expires_at=min(job.expires_at, deadline)) for job in jobs]
         arrived: SimpleQueue[Delivery | None] = SimpleQueue()
         lane = Lane(arrived.put if self._recorder is None else partial(_record, self._recorder, arrived.put))
         context.add_callback(lambda: arrived.put(None))
@@ -126,6 +126,8 @@ class Calls:
                 self._batcher.cancel(lane)
                 raise DeadlineError
             deliveries.append(delivery)
+        if perf_counter() >= deadline:
+            raise DeadlineError
         return deliveries
 
     def drain(self, timeout_s: float) -> int:

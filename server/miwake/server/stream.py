@@ -249,8 +249,9 @@ class Stream:
 
     def _tell_recorded(self, share: Share[Answers], is_recorded: bool) -> None:
         with self._room:
+            was_held = share.is_held
             self._state.tell_recorded(share, is_recorded=is_recorded)
-            call = self._call
+            call = self._call if was_held or self.is_all_recorded else None
         if call is not None:
             call.answers_are_due()
 

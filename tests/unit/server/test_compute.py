@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
@@ -114,3 +116,25 @@ def test_anchors_that_nobody_wants_are_left_out() -> None:
     assert isinstance(batch, VerdictBatch)
     assert batch.anchor_labels.shape == batch.anchor_distances.shape == (1, 0)
     assert batch.labels.tolist() == [5]
+
+
+def test_what_has_expired_is_not_computed_and_its_neighbours_are() -> None:
+    index = FakeIndex()
+    late = replace(job(index, 0.25, 0.5, unreadable=(1,)), queued_at=10.0, expires_at=10.05)
+
+    first, expired, last = answer([job(index, 0.125), late, job(index, 0.75)], now=10.06)
+
+    assert index.batches == [2]
+    assert answered_firsts(first) + answered_firsts(last) == [0.125, 0.75]
+    assert faults(expired) == {0: Fault.EXPIRED, 1: Fault.WRONG_LENGTH, 2: Fault.EXPIRED}
+    assert expired.failures[0].message == "waited 60 ms for its turn, at most 50 ms were wanted"
+    assert not expired.slices
+
+
+def test_where_everything_has_expired_nothing_is_asked() -> None:
+    index = FakeIndex()
+
+    (expired,) = answer([replace(job(index, 0.25), expires_at=10.0)], now=10.0)
+
+    assert index.batches == []
+    assert faults(expired) == {0: Fault.EXPIRED}

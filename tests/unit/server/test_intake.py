@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -27,6 +28,45 @@ def test_a_request_is_cut_into_jobs_that_fit_a_batch() -> None:
 
     assert [(job.items.first_sequence, len(job.items)) for job in jobs] == [(100, 4), (104, 4), (108, 2)]
     assert all(job.index is index and job.task is Task.CLASSIFY for job in jobs)
+
+
+def test_vectors_that_are_passed_over_are_in_no_job() -> None:
+    request = classify(7)
+    for position, vector in enumerate(request.vectors):
+        vector.id = str(position)
+
+    jobs = verdict_jobs(request, FakeIndex(), LIMITS, first_sequence=100, n_passed_over=2)
+
+    assert [(job.items.first_sequence, *job.items.ids) for job in jobs] == [(100, "2", "3", "4", "5"), (104, "6")]
+
+
+def test_an_answer_that_is_wanted_soon_expires_so_long_after_it_was_read() -> None:
+    request = classify(1)
+    request.options.answer_within.FromMilliseconds(1500)
+
+    (job,) = verdict_jobs(request, FakeIndex(), LIMITS)
+
+    assert job.expires_at - job.queued_at == pytest.approx(1.5)
+    assert verdict_jobs(classify(1), FakeIndex(), LIMITS)[0].expires_at == math.inf
+
+
+@pytest.mark.parametrize("milliseconds", [0, -1])
+def test_an_answer_that_is_wanted_at_no_time_is_refused(milliseconds: int) -> None:
+    request = classify(1)
+    request.options.answer_within.FromMilliseconds(milliseconds)
+
+    with pytest.raises(RequestError, match="expected more than 0") as refused:
+        verdict_jobs(request, FakeIndex(), LIMITS)
+    assert refused.value.field == "options.answer_within"
+
+
+def test_no_record_can_be_awaited_where_none_is_kept() -> None:
+    request = classify(1)
+    request.options.await_record = True
+
+    with pytest.raises(RequestError, match="this server keeps no verdict log"):
+        verdict_jobs(request, FakeIndex(), LIMITS)
+    assert verdict_jobs(request, FakeIndex(), LIMITS, is_recording=True)[0].wishes.await_record
 
 
 def test_a_request_without_vectors_is_one_empty_job() -> None:

@@ -32,6 +32,13 @@ class Context:
         return None
 
 
+class LateContext(Context):
+    """The context of a caller whose deadline has passed."""
+
+    def time_remaining(self) -> float | None:
+        return 0.0
+
+
 class GoneContext(Context):
     """The context of a caller who is gone already."""
 
@@ -80,6 +87,14 @@ def test_what_a_caller_who_is_gone_asked_is_not_computed() -> None:
         service.Classify(classify(*[0.5] * 10), GoneContext())  # type: ignore[arg-type]
 
     assert index.batches in ([], [LIMITS.max_batch])
+
+
+def test_what_is_queued_past_its_deadline_is_not_computed() -> None:
+    index = FakeIndex()
+    with open_service(index) as service, pytest.raises(DeadlineError):
+        service.Classify(classify(0.5), LateContext())  # type: ignore[arg-type]
+
+    assert index.batches == []
 
 
 def test_a_stopping_service_takes_nothing_new() -> None:
