@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export DATA PRESET
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench accuracy faults proto clean
+.PHONY: help setup demo test check format bench accuracy faults soak proto clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -62,6 +62,9 @@ accuracy: $(DEV_STAMP)  ## Measure the default preset into build/accuracy.json: 
 faults: $(DEV_STAMP)  ## Inject faults in full (minutes; needs a C compiler): counts into build/faults.json
 	@MIWAKE_MODEL_EXAMPLES=150 $(BIN)/python -m pytest -q tests/property/test_store_model.py
 	@PYTHONPATH=tests $(BIN)/python -m faults
+
+soak: $(DEV_STAMP)  ## Ill-treat a server for minutes: make soak [PARTS="cuts stops"]; counts into build/soak.json
+	@PYTHONPATH=tests $(BIN)/python -m soak $(PARTS)
 
 proto: $(DEV_STAMP)  ## Write the stubs from the .proto files anew
 	@PATH="$(CURDIR)/$(BIN):$$PATH" proto/generate.sh
