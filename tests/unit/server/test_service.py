@@ -14,6 +14,7 @@ from miwake.server.intake import Limits
 from miwake.server.service import InspectionService
 from miwake.server.stations import Stations
 from support.index import FakeIndex, FakeStore, vector_of
+from support.recorder import FakeRecorder
 
 LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=1, stream_window=8)
 
@@ -48,19 +49,19 @@ class GoneContext(Context):
 
 
 @contextmanager
-def open_engine(index: FakeIndex) -> Iterator[Engine]:
+def open_engine(index: FakeIndex, recorder: FakeRecorder | None = None) -> Iterator[Engine]:
     stations = Stations(FakeStore(index), poll_s=1)
     stations.load(Path("store"), ())
     with Batcher(max_batch=LIMITS.max_batch, queue_limit=100) as batcher:
         try:
-            yield Engine.of(stations, batcher, LIMITS)
+            yield Engine.of(stations, batcher, LIMITS, recorder=recorder)
         finally:
             index.gate.set()
 
 
 @contextmanager
-def open_service(index: FakeIndex) -> Iterator[InspectionService]:
-    with open_engine(index) as engine, closing(InspectionService(engine)) as service:
+def open_service(index: FakeIndex, recorder: FakeRecorder | None = None) -> Iterator[InspectionService]:
+    with open_engine(index, recorder) as engine, closing(InspectionService(engine)) as service:
         yield service
 
 
@@ -95,6 +96,34 @@ def test_what_is_queued_past_its_deadline_is_not_computed() -> None:
         service.Classify(classify(0.5), LateContext())  # type: ignore[arg-type]
 
     assert index.batches == []
+
+
+@pytest.mark.parametrize(
+    ("awaits", "is_durable", "says"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_verdicts_are_recorded_and_say_so_where_the_caller_awaits_it(
+    awaits: bool,
+    is_durable: bool,
+    says: bool,
+) -> None:
+    recorder = FakeRecorder(tells_at_once=is_durable)
+    request = classify(*[0.5] * 6)
+    request.options.await_record = awaits
+    with open_service(FakeIndex(), recorder) as service:
+        response = service.Classify(request, Context())  # type: ignore[arg-type]
+
+    assert recorder.recorded == [("", 4), ("", 2)]
+    assert response.provenance.recorded is says
+    assert len(response.answers) == 6
+
+
+def test_searches_are_not_recorded() -> None:
+    recorder = FakeRecorder()
+    request = inspection_service_pb2.SearchNeighboursRequest(vectors=classify(0.5).vectors)
+    with open_service(FakeIndex(), recorder) as service:
+        assert len(service.SearchNeighbours(request, Context()).answers) == 1  # type: ignore[arg-type]
+
+    assert recorder.recorded == []
 
 
 def test_a_stopping_service_takes_nothing_new() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,38 +14,16 @@ from miwake.server.engine import Engine
 from miwake.server.errors import RequestError, StreamTakenOverError
 from miwake.server.inspect_call import InspectCall
 from miwake.server.intake import Limits
-from miwake.server.jobs import Delivery
 from miwake.server.recording import Recorder
 from miwake.server.stations import Stations
 from support.index import FakeIndex, FakeStore, vector_of
+from support.recorder import FakeRecorder
 
 LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=3, stream_window=20)
 TIMEOUT_S = 30
 
 Request = inspection_service_pb2.InspectRequest
 Response = inspection_service_pb2.InspectResponse
-
-
-class FakeRecorder:
-    """Keeps what it is given, and tells when the test says so."""
-
-    n_queued = 0
-    is_failing = False
-
-    def __init__(self) -> None:
-        self.recorded: list[tuple[str, int]] = []
-        self._waiting: list[Callable[[bool], object]] = []
-        self.was_given = threading.Event()
-
-    def record(self, delivery: Delivery, *, stream_id: str, told: Callable[[bool], object]) -> None:
-        self.recorded.append((stream_id, len(delivery)))
-        self._waiting.append(told)
-        self.was_given.set()
-
-    def tell(self, *, is_recorded: bool) -> None:
-        for told in self._waiting:
-            told(is_recorded)
-        self._waiting.clear()
 
 
 def request(
