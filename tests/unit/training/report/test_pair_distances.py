@@ -17,7 +17,7 @@ def plain_overlap(first: NDArray[np.float64], second: NDArray[np.float64], n_bin
     for kind, values in enumerate((first, second)):
         for value in values:
             counts[kind][min(int((value - low) / width), n_bins - 1)] += 1
-    return sum(min(a / len(first), b / len(second)) for a, b in zip(*counts, strict=True))
+    return float(sum(min(a / len(first), b / len(second)) for a, b in zip(*counts, strict=True)))
 
 
 @pytest.mark.parametrize("apart", [0.5, 1.0, 2.0, 4.0])

@@ -17,7 +17,7 @@ def plain_trade_off(probabilities: list[float], is_reject: list[bool], bound: fl
 def test_every_bound_costs_what_counting_by_hand_gives() -> None:
     rng = np.random.default_rng(0)
     is_reject = rng.random(60) < 0.6
-    probabilities = np.round(np.clip(rng.normal(0.3 + 0.4 * is_reject, 0.2), 0, 1), 2)
+    probabilities = np.clip(rng.normal(0.3 + 0.4 * is_reject, 0.2), 0, 1).astype(np.float64).round(2)
 
     found = trade_off(probabilities, is_reject)
 
