@@ -17,6 +17,8 @@ SECTIONS = {
     "search": "bench.search",
     "build": "bench.build",
     "service": "bench.service.section",
+    "workers": "bench.workers",
+    "hostile": "bench.hostile.section",
     "store": "bench.store",
     "health": "bench.health",
     "embedder": "bench.embedder",

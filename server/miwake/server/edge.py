@@ -56,6 +56,9 @@ OTHER_CALLS = 64
 HANDSHAKE_TIMEOUT_MS = 3000
 """A connection that says nothing for this long is closed."""
 
+LOOKAHEAD_BYTES = 256 * 1024
+"""Of one stream, beyond the message that is waited for: 250 MB a second where a round trip takes a millisecond."""
+
 LEAST_PING_INTERVAL_MS = 5000
 """Clients that ask for a sign more often than this are disconnected."""
 
@@ -172,6 +175,9 @@ def _options(settings: Settings, *, shares_port: bool) -> list[tuple[str, int]]:
         # bound of 1,000 cuts callers who come back all at once.
         ("grpc.server.max_pending_requests", most_calls(settings)),
         ("grpc.server.max_pending_requests_hard_limit", 2 * most_calls(settings)),
+        # What a caller may send that nobody has read yet: left to itself gRPC takes megabytes from each.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.keepalive_time_ms", round(1e3 * settings.keepalive_s)),
         ("grpc.keepalive_permit_without_calls", 1),
