@@ -7,6 +7,7 @@ one generation, one number of neighbours.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ RETRY_AFTER_S = 0.25
 HELD_UP_S = 0.05
 """A caller who has waited this long for room in the queue is told so."""
 
+TOLD_EVERY_S = 5.0
+"""No caller is told more often than this: in a lasting overload telling them must not add to it."""
+
 
 class Lane:
     """One caller's jobs, in order, and whom it tells; what is told must not block.
@@ -47,6 +51,7 @@ class Lane:
     def __init__(self, deliver: Callable[[Delivery], object], hold_up: Callable[[float], object] | None = None) -> None:
         self.deliver = deliver
         self.hold_up = hold_up
+        self.held_up_at = -math.inf
         self.jobs: deque[Job] = deque()
         self.is_cancelled = False
 
@@ -139,13 +144,10 @@ class Batcher:
             If the batcher is closed.
         """
         with self._lock:
-            is_told = lane.hold_up is None
             while self._n_queued >= self._queue_limit and not (lane.is_cancelled or self._is_closed):
                 if not wait:
                     raise OverloadedError(what="queued vectors", limit=self._queue_limit, retry_after_s=RETRY_AFTER_S)
-                if not self._room.wait(None if is_told else HELD_UP_S) and lane.hold_up is not None:
-                    lane.hold_up(RETRY_AFTER_S)
-                    is_told = True
+                self._wait_for_room(lane)
             if lane.is_cancelled:
                 return
             if self._is_closed:
@@ -155,6 +157,14 @@ class Batcher:
             lane.jobs.extend(jobs)
             self._n_queued += sum(len(job.items) for job in jobs)
             self._work.notify()
+
+    def _wait_for_room(self, lane: Lane) -> None:
+        """Wait until there may be room, and tell the caller where that takes long."""
+        if lane.hold_up is None or perf_counter() - lane.held_up_at < TOLD_EVERY_S:
+            self._room.wait()
+        elif not self._room.wait(HELD_UP_S):
+            lane.held_up_at = perf_counter()
+            lane.hold_up(RETRY_AFTER_S)
 
     def cancel(self, lane: Lane) -> None:
         """Forget what a caller has queued; it is computed no more, and nothing further is taken from it."""

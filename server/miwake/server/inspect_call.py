@@ -64,7 +64,6 @@ class InspectCall:
         self._is_gone = False
         self._is_superseded = False
         self._n_recorded_told = 0
-        self._backed_off_until = 0.0
         self.takes_more = True
 
     def read(self, requests: Iterator[inspection_service_pb2.InspectRequest]) -> None:
@@ -135,11 +134,8 @@ class InspectCall:
         self._events.put(Signal.DUE)
 
     def back_off(self, retry_after_s: float) -> None:
-        """Say that the queue is full, unless it has been said just now."""
-        now = perf_counter()
-        if now >= self._backed_off_until:
-            self._backed_off_until = now + retry_after_s
-            self._events.put(BackOff(retry_after_s))
+        """Say that the queue is full."""
+        self._events.put(BackOff(retry_after_s))
 
     def is_taken_over(self) -> None:
         """End the call."""
