@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from miwake.client.commands import asking, references
+from miwake.client.commands import asking, observing, references
 
 app = typer.Typer(
     name="miwake-client",
@@ -21,5 +21,7 @@ for command in (
     references.relabel,
     references.remove,
     references.references,
+    observing.watch,
+    observing.bench,
 ):
     app.command()(command)

@@ -6,6 +6,7 @@ spreads them best: https://aws.amazon.com/blogs/architecture/exponential-backoff
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from miwake.client.errors import MiwakeError
+
+log = logging.getLogger("miwake.client")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,10 @@ class Attempts:
             The error itself, from its cause, where another attempt would not help, must not be, or would come too late.
         """
         if self._back_off is not None and is_worth_retrying(error) and (self._is_repeatable or was_refused(error)):
+            is_first = not self._back_off.n_failures
             wait_s = self._back_off.wait_s(error)
             if wait_s < self.left_s():
+                if is_first:
+                    log.warning("%s; asking again for up to %.3g s", error, self.left_s())
                 return wait_s
         raise error from cause

@@ -104,6 +104,7 @@ def test_a_verdict_becomes_one_line_of_json() -> None:
             "queue_ms": 0.1,
             "compute_ms": None,
             "batch_size": 4,
+            "recorded": False,
         },
     }
 

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from itertools import chain, count
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from miwake.client.channel import DEFAULT_TIMEOUT_S
-from miwake.client.client import Client
-from miwake.client.commands.options import (
+from miwake.client.commands.connecting import (
     DEFAULT_TARGET,
-    Candidates,
-    File,
-    Json,
-    NeighbourCount,
-    Power,
-    SpaceChoice,
-    Split,
     Station,
     Target,
     Timeout,
-    Where,
+    TlsCa,
+    TokenFile,
+    connect,
 )
+from miwake.client.commands.options import Candidates, File, Json, NeighbourCount, Power, SpaceChoice, Split, Where
 from miwake.client.commands.working import clean_exit, usage, wants_json
 from miwake.client.files import read_samples
 from miwake.client.filters import parse
 from miwake.client.options import SearchOptions
+from miwake.client.pacing import arrivals, paced
 from miwake.client.report import answer_values, neighbours_values, to_json
 from miwake.client.tally import Tally
 
@@ -47,20 +44,31 @@ def stream(
     station: Station = "",
     split: Split = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first so many.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Vectors a second; by default as fast as it goes.")
+    ] = None,
+    poisson: Annotated[bool, typer.Option("--poisson", help="With --rate: at random times, as parts arrive.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again after the last, until interrupted.")] = False,
     neighbours: NeighbourCount = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: TlsCa = None,
+    token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
     """Stream vectors and show the answers as they come.
 
-    A live table on a terminal; elsewhere one JSON object a line for each answer.
+    A live table on a terminal; elsewhere one JSON object a line for each answer. Where the connection breaks or the
+    server is started again, the stream goes on where it was, and stderr says so.
     """
+    if poisson and rate is None:
+        message = "needs --rate"
+        raise typer.BadParameter(message, param_hint="--poisson")
     with clean_exit():
         samples = read_samples(file, split=split, limit=limit)
-        with Client(target, station=station, timeout_s=timeout) as client:
-            _show_stream(
-                client.inspect(samples.inspections(), n_neighbours=neighbours), samples, as_json=wants_json(json)
-            )
+        inspections = chain.from_iterable(samples.inspections() for _ in (count() if loop else range(1)))
+        items = inspections if rate is None else paced(inspections, arrivals(rate, poisson=poisson))
+        with connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client:
+            _show_stream(client.inspect(items, n_neighbours=neighbours), samples, as_json=wants_json(json))
 
 
 def query(
@@ -78,6 +86,8 @@ def query(
     candidates: Candidates = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Re-rank every reference.")] = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: TlsCa = None,
+    token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
     """Show the neighbours of one vector: a table on a terminal, elsewhere a JSON object."""
@@ -89,7 +99,7 @@ def query(
         )
     with clean_exit():
         samples = read_samples(file, split=split).only(row)
-        with Client(target, station=station, timeout_s=timeout) as client:
+        with connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client:
             [answer] = client.search_neighbours(
                 list(samples.inspections()), n_neighbours=neighbours, where=wanted, options=options
             )
@@ -101,7 +111,7 @@ def _show_stream(answers: Iterable[Answer], samples: Samples, *, as_json: bool) 
     try:
         with nullcontext() if as_json else _live_view(tally):
             for answer in answers:
-                expected_label = samples.labels[answer.sequence]
+                expected_label = samples.labels[answer.sequence % len(samples)]
                 tally.add(answer, expected_label)
                 if as_json:
                     print(to_json(answer_values(answer, expected_label=expected_label)), flush=True)

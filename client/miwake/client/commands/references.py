@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miwake.client.channel import DEFAULT_TIMEOUT_S
-from miwake.client.client import Client
-from miwake.client.commands.options import DEFAULT_TARGET, File, Json, Split, Station, Target, Timeout
+from miwake.client.commands.connecting import (
+    DEFAULT_TARGET,
+    Station,
+    Target,
+    Timeout,
+    TlsCa,
+    TokenFile,
+    connect,
+)
+from miwake.client.commands.options import File, Json, Split
 from miwake.client.commands.working import clean_exit, wants_json
 from miwake.client.errors import DataFileError
 from miwake.client.files import read_samples
@@ -43,12 +51,14 @@ def add(
     failure_mode: Annotated[str | None, typer.Option(help="For all rows, instead of what FILE says.")] = None,
     actor: Actor = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: TlsCa = None,
+    token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
     """Add the rows of FILE as references, up to 256 in a revision. They are searched from then on."""
     with clean_exit():
         new = list(_new_references(read_samples(file, split=split), label, failure_mode))
-        with Client(target, station=station, timeout_s=timeout) as client:
+        with connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client:
             for start in range(0, len(new), MOST_IN_A_CALL):
                 change = client.references.add(new[start : start + MOST_IN_A_CALL], source=file.name, actor=actor)
                 _show(change, as_json=wants_json(json))
@@ -63,10 +73,15 @@ def relabel(
     station: Station = "",
     actor: Actor = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: TlsCa = None,
+    token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
     """Give references another label; what they were stays in their history."""
-    with clean_exit(), Client(target, station=station, timeout_s=timeout) as client:
+    with (
+        clean_exit(),
+        connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client,
+    ):
         _show(client.references.relabel(ids, label, failure_mode, actor=actor), as_json=wants_json(json))
 
 
@@ -77,10 +92,15 @@ def remove(
     station: Station = "",
     actor: Actor = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: TlsCa = None,
+    token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
     """Remove references; they stay readable at earlier revisions."""
-    with clean_exit(), Client(target, station=station, timeout_s=timeout) as client:
+    with (
+        clean_exit(),
+        connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client,
+    ):
         _show(client.references.remove(ids, actor=actor), as_json=wants_json(json))
 
 
@@ -90,10 +110,15 @@ def references(
     target: Target = DEFAULT_TARGET,
     station: Station = "",
     timeout: Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: TlsCa = None,
+    token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
     """Show references: all of them in a line each, or those of the given ids with their history."""
-    with clean_exit(), Client(target, station=station, timeout_s=timeout) as client:
+    with (
+        clean_exit(),
+        connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client,
+    ):
         if not ids:
             for one in client.references.list():
                 line = f"{one.id}  {one.label}  {one.failure_mode}  {one.part}"
