@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from miwake.server.verdict_log.layout import LOCK, SHM, SUFFIX, WAL, beside
+from miwake.server.verdict_log.layout import FINISH, LOCK, SHM, SUFFIX, WAL, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def seal_abandoned(folder: Path) -> None:
 def _seal(segment: Path) -> None:
     try:
         with closing(sqlite3.connect(segment, isolation_level=None)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute(FINISH)
     except sqlite3.Error as error:
         log.warning("verdict_log_segment_unusable", segment=segment.name, error=str(error))
     else:

@@ -25,6 +25,9 @@ WAL = "-wal"
 SHM = "-shm"
 """How SQLite names what it keeps beside a database that is open."""
 
+FINISH = "PRAGMA journal_mode = DELETE"
+"""Folds the WAL into the database and makes it one file, which whoever may only read can open."""
+
 LOCK = "-lock"
 """How the file beside a segment is named that its writer holds locked; there is none beside a finished one."""
 

@@ -15,7 +15,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from miwake.indexer.storage.files import fsync_folder
-from miwake.server.verdict_log.layout import LOCK, PROVENANCE, SHM, WAL, beside, insert_answers, schema, segment_name
+from miwake.server.verdict_log.layout import (
+    FINISH,
+    LOCK,
+    PROVENANCE,
+    SHM,
+    WAL,
+    beside,
+    insert_answers,
+    schema,
+    segment_name,
+)
 from miwake.server.verdict_log.rows import RowMaker
 
 if TYPE_CHECKING:
@@ -99,7 +109,7 @@ class Segment:
     def close(self) -> None:
         """Fold the WAL into the database and let go of it; what was committed is durable even if that fails."""
         with suppress(sqlite3.Error):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute(FINISH)
         self._connection.close()
         with suppress(OSError):
             beside(self.path, LOCK).unlink()
