@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from miwake.client.unread import Unread
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -105,7 +107,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Anchors:
+class Anchors(Unread):
     """The distance to every anchor, nearest first; a class that has several is named several times.
 
     Attributes
@@ -124,7 +126,7 @@ class Anchors:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Neighbours:
+class Neighbours(Unread):
     """The neighbours that survived re-ranking, nearest match first.
 
     Attributes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import UTC
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,14 +25,15 @@ from miwake.client.answers import (
 )
 from miwake.client.errors import ProtocolError
 from miwake.client.inspections import InspectionContext
+from miwake.inspection.v1 import answer_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence, Sized
 
     from google.protobuf.internal.containers import RepeatedScalarFieldContainer
     from numpy.typing import NDArray
 
-    from miwake.inspection.v1 import answer_pb2, inspection_service_pb2
+    from miwake.inspection.v1 import inspection_service_pb2
 
 DECISIONS = {int(decision): decision for decision in Decision}
 N_HEALTH = len(fields(InputHealth))
@@ -128,8 +130,8 @@ def _checked_outcome(message: answer_pb2.Answer | inspection_service_pb2.Neighbo
 
 def _unpack_verdict(message: answer_pb2.Verdict, sequence: int) -> Verdict:
     decision = DECISIONS.get(message.decision)
-    present = all(message.HasField(name) for name in ("label", "probability", "margin", "novelty"))
-    if decision is None or not present:
+    has = message.HasField
+    if decision is None or not (has("label") and has("probability") and has("margin") and has("novelty")):
         text = f"answer {sequence}: a verdict without label, decision, probability, margin or novelty"
         raise ProtocolError(text)
     return Verdict(
@@ -160,13 +162,36 @@ def _unpack_health(deviations: Sequence[float], sequence: int) -> InputHealth | 
 
 
 def _unpack_anchors(message: answer_pb2.AnchorDistances, sequence: int) -> Anchors:
-    anchors = Anchors(_integers(message.labels), _floats(message.distances))
-    _check_lengths(sequence, "anchors", (anchors.labels, anchors.distances))
-    return anchors
+    _check_lengths(sequence, "anchors", (message.labels, message.distances))
+    return Anchors.unread(partial(_read_anchors, message.SerializeToString()))
+
+
+def _read_anchors(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    message = answer_pb2.AnchorDistances.FromString(data)
+    return _integers(message.labels), _floats(message.distances)
 
 
 def _unpack_neighbours(message: answer_pb2.Neighbours, sequence: int) -> Neighbours:
-    columns = (
+    _check_lengths(
+        sequence,
+        "neighbours",
+        (
+            message.reference_ids,
+            message.labels,
+            message.failure_modes,
+            message.distances,
+            message.betas,
+            message.etas,
+            message.gammas,
+            message.match_distances,
+        ),
+    )
+    return Neighbours.unread(partial(_read_neighbours, message.SerializeToString()))
+
+
+def _read_neighbours(data: bytes) -> tuple[Any, ...]:
+    message = answer_pb2.Neighbours.FromString(data)
+    return (
         tuple(message.reference_ids),
         _integers(message.labels),
         tuple(message.failure_modes),
@@ -176,13 +201,9 @@ def _unpack_neighbours(message: answer_pb2.Neighbours, sequence: int) -> Neighbo
         _floats(message.gammas),
         _floats(message.match_distances),
     )
-    _check_lengths(sequence, "neighbours", columns)
-    return Neighbours(*columns)
 
 
-def _check_lengths(
-    sequence: int, what: str, columns: Iterable[tuple[str, ...] | NDArray[np.int32] | NDArray[np.float32]]
-) -> None:
+def _check_lengths(sequence: int, what: str, columns: Sequence[Sized]) -> None:
     lengths = [len(column) for column in columns]
     if lengths.count(lengths[0]) != len(lengths):
         text = f"answer {sequence}: {what} with columns of different lengths, {lengths}"

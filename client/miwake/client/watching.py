@@ -17,7 +17,7 @@ from miwake.inspection.v1 import index_service_pb2
 from miwake.inspection.v1.index_service_pb2_grpc import IndexServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from miwake.client.channel import Connection
 
@@ -83,7 +83,7 @@ class Watcher:
         self._is_over = threading.Event()
         self._seen: dict[str, dict[str, Any]] = {}
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Generator[Change]:
         """Yield what there is at first, and then every change, until closed.
 
         Raises
