@@ -58,8 +58,8 @@ def guarded(small_station: SmallStation, tmp_path_factory: pytest.TempPathFactor
         yield Guarded(running, certificate, tokens)
 
 
-def bearer(token: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}")]
+def bearer(token: str) -> tuple[tuple[str, str | bytes], ...]:
+    return (("authorization", f"Bearer {token}"),)
 
 
 def classify(channel: grpc.Channel, small_station: SmallStation, token: str) -> int:

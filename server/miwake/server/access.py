@@ -162,8 +162,8 @@ class Access:
         shown = _shown(context.invocation_metadata())
         if self._tokens is not None and shown:
             return self._tokens.name_of(shown) or ""
-        names = context.auth_context().get("x509_common_name") or [b""]
-        return next(iter(names)).decode(errors="replace")
+        names: Sequence[bytes] = context.auth_context().get("x509_common_name") or ()
+        return names[0].decode(errors="replace") if names else ""
 
     def actor_of(self, context: grpc.ServicerContext, said: str) -> str:
         """Return who is named in the history: who proved to be whom, with what the caller says beside it.

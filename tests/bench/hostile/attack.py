@@ -105,8 +105,8 @@ KINDS: Mapping[str, Callable[..., object]] = {
 
 def main(arguments: Sequence[str]) -> None:
     """Do harm."""
-    address, queries, kind, n = arguments
-    done = KINDS[kind](address, np.load(queries), int(n))
+    address, file, kind, n = arguments
+    done = KINDS[kind](address, np.load(file), int(n))
     if asyncio.iscoroutine(done):
         asyncio.run(done)
 

@@ -61,7 +61,7 @@ class WorkerMetrics(Collector):
     def forget(self, pid: int) -> None:
         """Drop the state, though not the counts, of a worker that is over."""
         for folder in self.environment.values():
-            mark_process_dead(pid, folder)
+            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def shared_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
     with tempfile.TemporaryDirectory(prefix="miwake-metrics-", dir=place) as folder:
         own = WorkerMetrics({"PROMETHEUS_MULTIPROC_DIR": folder})
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, folder)
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         registry.register(own)
         with exposed(registry, host=metrics_host(settings), port=settings.metrics_port) as address:
             log.info("metrics_exposed", address=address)
@@ -130,9 +130,12 @@ class StateWriter:
     def _gauge(self, family: Metric) -> Gauge:
         if family.name not in self._gauges:
             names = tuple(family.samples[0].labels)
-            mode = "livesum" if family.name in ADDED_UP else "livemax"
             self._gauges[family.name] = Gauge(
-                family.name, family.documentation, names, registry=None, multiprocess_mode=mode
+                family.name,
+                family.documentation,
+                names,
+                registry=None,
+                multiprocess_mode="livesum" if family.name in ADDED_UP else "livemax",
             )
         return self._gauges[family.name]
 
