@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miwake.indexer.answers import Decision, HealthStatistic, LabelMethod, NeighbourBatch, VerdictBatch
+from miwake.indexer.answers import (
+    Decision,
+    HealthStatistic,
+    LabelMethod,
+    NeighbourBatch,
+    PairBatch,
+    VerdictBatch,
+)
 from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError
 from miwake.indexer.scale import Scale
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
+from miwake.indexer.verdict.pairs import PairCalibration, PairThreshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +32,20 @@ if TYPE_CHECKING:
 N_VALUES = 4
 POISON = 0.9375
 """A first value that the index fails on."""
+
+
+PAIRS = PairCalibration(
+    distance="euclidean",
+    equal_error_rates={"match": 0.3, "euclidean": 0.2, "cosine": 0.25},
+    weight=10.0,
+    bias=2.5,
+    balanced=PairThreshold(at_most=0.25, max_false_accept_rate=None, false_accept_rate=0.2, false_reject_rate=0.2),
+    promised=(PairThreshold(at_most=0.125, max_false_accept_rate=0.01, false_accept_rate=0.0, false_reject_rate=0.5),),
+    n_genuine=100,
+    n_impostor=200,
+    n_parts=400,
+)
+"""What the fake index verifies pairs with."""
 
 
 def vector_of(first: float) -> NDArray[np.float32]:
@@ -93,6 +115,28 @@ class FakeIndex:
             anchor_labels=np.tile(np.array([0, 200, -3], dtype=np.int32), (n_queries, 1)),
             anchor_distances=np.stack([firsts, firsts + 1, firsts + 2], axis=1),
             neighbours=neighbours,
+        )
+
+    @property
+    def pairs(self) -> PairCalibration:
+        return PAIRS
+
+    def verify(self, queries: NDArray[np.float32], references: NDArray[np.float32]) -> PairBatch:
+        """Return pairs whose distance is the difference of their first values."""
+        self.batches.append(len(queries))
+        if (queries[:, 0] == np.float32(POISON)).any():
+            message = "the fake index fails on this vector"
+            raise ArithmeticError(message)
+        apart = np.abs(queries[:, 0] - references[:, 0])
+        return PairBatch(
+            beta=queries[:, 0] / references[:, 0],
+            eta=apart / 2,
+            gamma=apart / 4,
+            match_distances=apart / 8,
+            distances=apart,
+            cosine_distances=apart * 2,
+            deciding=apart,
+            probabilities=PAIRS.probabilities(apart),
         )
 
     def n_matching(self, where: Filter | None) -> int:

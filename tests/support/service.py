@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import grpc
 import numpy as np
 
-from miwake.inspection.v1 import answer_pb2, inspection_service_pb2
+from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, verification_pb2
 from miwake.inspection.v1.inspection_service_pb2_grpc import (
     InspectionServiceServicer,
     add_InspectionServiceServicer_to_server,
@@ -127,6 +127,25 @@ class InMemoryService(InspectionServiceServicer):
             answers=answers, provenance=self._provenance(len(answers))
         )
 
+    def Verify(  # noqa: N802
+        self, request: verification_pb2.VerifyRequest, context: grpc.ServicerContext
+    ) -> verification_pb2.VerifyResponse:
+        self._fail(context)
+        return verification_pb2.VerifyResponse(
+            answers=[pair_answer(pair, sequence) for sequence, pair in enumerate(request.pairs)],
+            provenance=self._provenance(len(request.pairs)),
+            threshold=verification_pb2.VerificationThreshold(
+                distance=verification_pb2.PAIR_DISTANCE_EUCLIDEAN,
+                at_most=1.5,
+                max_false_accept_rate=request.max_false_accept_rate or None,
+                false_accept_rate=0.01,
+                false_reject_rate=0.25,
+                n_impostor_pairs=200,
+                n_genuine_pairs=100,
+                n_parts=40,
+            ),
+        )
+
     def Inspect(  # noqa: N802
         self, request_iterator: Iterator[inspection_service_pb2.InspectRequest], context: grpc.ServicerContext
     ) -> Iterator[inspection_service_pb2.InspectResponse]:
@@ -198,6 +217,30 @@ class InMemoryService(InspectionServiceServicer):
                 answer.verdict.CopyFrom(verdict(values, n_neighbours or 5))
             answers.append(answer)
         return answers
+
+
+def pair_answer(pair: verification_pb2.VectorPair, sequence: int) -> verification_pb2.PairAnswer:
+    """Return the answer to one pair: the same where the distance is at most 1.5; a query that is not finite is bad."""
+    answer = verification_pb2.PairAnswer(id=pair.id, sequence=sequence)
+    if pair.query.HasField("context"):
+        answer.context.CopyFrom(pair.query.context)
+    query, reference = (
+        np.frombuffer(vector.packed, dtype=DTYPES[vector.data_type]).astype(np.float32)
+        for vector in (pair.query, pair.reference)
+    )
+    if not np.isfinite(query).all():
+        answer.error.reason = answer_pb2.ITEM_ERROR_REASON_NON_FINITE
+        answer.error.message = "query: values that are not finite"
+        answer.error_member = verification_pb2.PAIR_MEMBER_QUERY
+        return answer
+    distance = float(np.linalg.norm(query - reference))
+    answer.verification.is_same = distance <= 1.5
+    answer.verification.probability = 0.75
+    answer.verification.beta = float(query @ reference / (reference @ reference))
+    answer.verification.eta, answer.verification.gamma = 0.5, 0.25
+    answer.verification.match_distance, answer.verification.distance = 0.125, distance
+    answer.verification.cosine_distance = 0.0625
+    return answer
 
 
 def verdict(query: NDArray[np.float32], n_neighbours: int) -> answer_pb2.Verdict:

@@ -139,3 +139,34 @@ class VerdictBatch:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairBatch:
+    """Q pairs of a query and a reference, compared.
+
+    Attributes
+    ----------
+    beta, eta, gamma : (Q,) float32
+        SOART3 scale, deviation and spread: how well the reference explains the query.
+    match_distances : (Q,) float32
+        In [0, 1).
+    distances, cosine_distances : (Q,) float32
+        Euclidean, and one minus the cosine in [0, 2]; in embedding space.
+    deciding : (Q,) float32
+        Of the three distances the one that decides.
+    probabilities : (Q,) float32
+        Calibrated, that both are of one class where that is as likely as not beforehand.
+    """
+
+    beta: NDArray[np.float32]
+    eta: NDArray[np.float32]
+    gamma: NDArray[np.float32]
+    match_distances: NDArray[np.float32]
+    distances: NDArray[np.float32]
+    cosine_distances: NDArray[np.float32]
+    deciding: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.beta)

@@ -19,7 +19,9 @@
     │   └── ArtifactVersionError        a file has a format version that this release does not know
     ├── IndexBuildError                 an index of some kind cannot be built, or agrees too little with exact search
     └── CalibrationError                the data cannot show what calibration must know
-        └── PromiseError                the data cannot show what is to be promised
+        ├── PromiseError                the data cannot show what is to be promised
+        ├── PairsNotCalibratedError     a generation was built without what pairs are verified with
+        └── RateNotShownError           calibration did not show a rate of false accepts
 
 Every message names the item and says what was expected and what came.
 """
@@ -116,3 +118,26 @@ class CalibrationError(IndexerError):
 
 class PromiseError(CalibrationError):
     """The data cannot show what is to be promised; the message says what they can, and what it would take."""
+
+
+class PairsNotCalibratedError(CalibrationError):
+    """A generation was built without what pairs are verified with."""
+
+    def __init__(self, *, station: str, generation: str) -> None:
+        super().__init__(
+            f"{station}: generation {generation} was built without thresholds for pairs, which a build of two classes "
+            f"or more by this release makes: miwake-index rebuild --store STORE --station {station}"
+        )
+        self.station = station
+        self.generation = generation
+
+
+class RateNotShownError(CalibrationError):
+    """Calibration did not show that so few pairs of different classes are taken for the same."""
+
+    def __init__(self, rate: float, *, shown: tuple[float, ...], n_parts: int) -> None:
+        can_be = f"what is shown is {', '.join(f'{one:g}' for one in shown)}" if shown else "none is"
+        super().__init__(f"a false-accept rate of {rate:g} is not shown by {n_parts} calibration parts: {can_be}")
+        self.rate = rate
+        self.shown = shown
+        self.n_parts = n_parts

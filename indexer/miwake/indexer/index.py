@@ -5,23 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from miwake.indexer.errors import InvalidVectorError
+from miwake.indexer.errors import InvalidVectorError, PairsNotCalibratedError
 from miwake.indexer.opened.judging import Judge
 from miwake.indexer.opened.live import LiveReferences
 from miwake.indexer.opened.overlay import make_overlay
 from miwake.indexer.opened.querying import Asked, find
+from miwake.indexer.opened.verifying import compare_pairs
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.answers import NeighbourBatch, PairBatch, VerdictBatch
     from miwake.indexer.filters import Filter
     from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.opened.overlay import Overlay
     from miwake.indexer.storage.reading import Changes
     from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
+    from miwake.indexer.verdict.pairs import PairCalibration
 
 DEFAULT_NEIGHBOURS = 15
 
@@ -165,6 +167,36 @@ class InspectionIndex:
         """
         embedded = self._embed(vectors, n_neighbours, least=0)
         return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
+
+    @property
+    def pairs(self) -> PairCalibration:
+        """What pairs are verified with.
+
+        Raises
+        ------
+        PairsNotCalibratedError
+            If the generation was built without.
+        """
+        if self.calibration.pairs is None:
+            raise PairsNotCalibratedError(station=self.station, generation=self.generation)
+        return self.calibration.pairs
+
+    def verify(self, queries: NDArray[np.float32], references: NDArray[np.float32]) -> PairBatch:
+        """Return how (Q, V) float32 inspection vectors compare with the (Q, V) references in the same rows.
+
+        ``scale`` refuses none of them. The two are not exchangeable: SOART3 says how well a reference explains a query.
+
+        Raises
+        ------
+        InvalidVectorError
+            If the batches are not (Q, V) both, or empty.
+        PairsNotCalibratedError
+            If the generation was built without what pairs are verified with.
+        """
+        if queries.shape != references.shape or not len(queries):
+            expected = f"(Q, {self.scale.n_values}) both, with Q at least 1"
+            raise InvalidVectorError(expected=expected, actual=references.shape)
+        return compare_pairs(queries, references, self.contents.embedder, self.calibration, self.pairs)
 
     def n_matching(self, where: Filter | None) -> int:
         """Return how many references a filter lets through; a search with it does not look them up again."""

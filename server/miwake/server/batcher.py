@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.answers import NeighbourBatch, PairBatch, VerdictBatch
     from miwake.server.index import Index
     from miwake.server.jobs import Answered, Job
 
@@ -80,7 +80,7 @@ class Computed:
     compute_s: float
     n_items: int
 
-    def batches(self) -> list[VerdictBatch | NeighbourBatch]:
+    def batches(self) -> list[VerdictBatch | NeighbourBatch | PairBatch]:
         """Return what the index returned: once for all jobs, or for each vector where it failed on all together."""
         results = {id(part.results): part.results for answered in self.answered for part in answered.slices}
         return [one.batch for one in results.values()]

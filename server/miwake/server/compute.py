@@ -64,7 +64,7 @@ def _answer_together(jobs: Sequence[Job]) -> list[Answered]:
     """Share one answer of the index among the jobs: each has as many rows of it as items without a failure."""
     vectors = jobs[0].items.vectors if len(jobs) == 1 else np.concatenate([job.items.vectors for job in jobs])
     failures: Sequence[Mapping[int, ItemFailure]] = [job.items.failures for job in jobs]
-    if len(vectors):
+    if len(vectors) and jobs[0].task is not Task.VERIFY:  # pairs have been looked at before
         refusals = jobs[0].index.scale.refusals(vectors)
         if refusals.any():
             vectors = vectors[refusals == Refusal.NONE]
@@ -129,6 +129,8 @@ def _ask(job: Job, vectors: NDArray[np.float32]) -> Results:
     if job.task is Task.SEARCH:
         found = job.index.search(vectors, n_neighbours=job.n_neighbours, where=wanted.where, options=wanted.options)
         return Results(found)
+    if job.task is Task.VERIFY:
+        return Results(job.index.verify(*np.split(vectors, 2, axis=1)))
     batch = job.index.classify(vectors, n_neighbours=job.n_neighbours, options=wanted.options)
     if wanted.omit_anchors:
         none = slice(None), slice(0)

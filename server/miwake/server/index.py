@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.answers import NeighbourBatch, PairBatch, VerdictBatch
     from miwake.indexer.filters import Filter
     from miwake.indexer.scale import Scale
     from miwake.indexer.search.options import SearchOptions
+    from miwake.indexer.verdict.pairs import PairCalibration
 
 
 class Index(Protocol):
@@ -68,6 +69,13 @@ class Index(Protocol):
         options: SearchOptions = ...,
     ) -> NeighbourBatch:
         """Return the K nearest references of (Q, V) vectors that ``scale`` does not refuse, where a filter holds."""
+
+    @property
+    def pairs(self) -> PairCalibration:
+        """What pairs are verified with; raises where the generation was built without."""
+
+    def verify(self, queries: NDArray[np.float32], references: NDArray[np.float32]) -> PairBatch:
+        """Return how (Q, V) vectors compare with the (Q, V) references in the same rows; ``scale`` refuses none."""
 
 
 class Opener(Protocol):

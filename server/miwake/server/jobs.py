@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.answers import NeighbourBatch, PairBatch, VerdictBatch
     from miwake.indexer.filters import Filter
     from miwake.server.index import Index
 
@@ -26,6 +26,7 @@ class Task(Enum):
 
     CLASSIFY = "classify"
     SEARCH = "search"
+    VERIFY = "verify"
 
 
 class Fault(Enum):
@@ -141,12 +142,12 @@ class Results:
 
     Attributes
     ----------
-    batch : VerdictBatch or NeighbourBatch
+    batch : VerdictBatch, NeighbourBatch or PairBatch
     columns : object or None
         The same in the form that goes into messages; ``wire.py`` makes it when the first answer is written.
     """
 
-    batch: VerdictBatch | NeighbourBatch
+    batch: VerdictBatch | NeighbourBatch | PairBatch
     columns: object | None = None
 
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, VerdictBatch
+from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, PairBatch, VerdictBatch
 from miwake.server.errors import AddressError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Metrics:
         self._searches = Counter(
             "miwake_searches", "Vectors whose neighbours were found.", ("station",), registry=self.registry
         )
+        self._pairs = Counter("miwake_pairs", "Pairs that were compared.", ("station",), registry=self.registry)
         self._stages = Histogram(
             "miwake_stage_seconds",
             "Time of a request's vectors in the queue, of a batch being computed, of a response being encoded.",
@@ -111,6 +112,8 @@ class Metrics:
         for batch in computed.batches():
             if isinstance(batch, VerdictBatch):
                 self._count_verdicts(computed.index, batch)
+            elif isinstance(batch, PairBatch):
+                self._pairs.labels(station).inc(len(batch))
             else:
                 self._searches.labels(station).inc(len(batch))
 

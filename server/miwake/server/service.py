@@ -9,13 +9,14 @@ from miwake.inspection.v1 import inspection_service_pb2_grpc
 from miwake.server import wire
 from miwake.server.inspect_call import InspectCall
 from miwake.server.intake import search_jobs, verdict_jobs
+from miwake.server.verifying import verify_jobs, verify_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import grpc
 
-    from miwake.inspection.v1 import inspection_service_pb2
+    from miwake.inspection.v1 import inspection_service_pb2, verification_pb2
     from miwake.server.engine import Engine
 
 
@@ -64,6 +65,14 @@ class InspectionService(inspection_service_pb2_grpc.InspectionServiceServicer):
         with self._engine.calls.opened():
             jobs = search_jobs(request, self._engine.stations.get(request.station).index, self._engine.limits)
             return wire.search_response(self._engine.calls.answer(jobs, context))
+
+    def Verify(  # noqa: N802
+        self, request: verification_pb2.VerifyRequest, context: grpc.ServicerContext
+    ) -> verification_pb2.VerifyResponse:
+        """Say of pairs of vectors whether the two are of the same class."""
+        with self._engine.calls.opened():
+            asked = verify_jobs(request, self._engine.stations.get(request.station).index, self._engine.limits)
+            return verify_response(self._engine.calls.answer(asked.jobs, context), asked)
 
     def close(self) -> None:
         """End the reading threads; every call must have ended."""

@@ -16,6 +16,8 @@ from miwake.indexer.errors import (
     DataError,
     EmbedderError,
     InvalidVectorError,
+    PairsNotCalibratedError,
+    RateNotShownError,
     ReferenceConflictError,
     ReferenceNotFoundError,
     StationNotFoundError,
@@ -76,6 +78,8 @@ STATUSES: Mapping[type[Exception], Mapped] = {
     DeadlineError: Mapped(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     UnauthenticatedError: Mapped(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     UnknownMethodError: Mapped(grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND"),
+    PairsNotCalibratedError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "PAIRS_NOT_CALIBRATED"),
+    RateNotShownError: Mapped(grpc.StatusCode.FAILED_PRECONDITION, "RATE_NOT_SHOWN"),
     DataError: Mapped(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REFERENCE"),
     ReferenceNotFoundError: Mapped(grpc.StatusCode.NOT_FOUND, "REFERENCE_NOT_FOUND"),
     ReferenceConflictError: Mapped(grpc.StatusCode.ALREADY_EXISTS, "REFERENCE_CONFLICT"),
@@ -96,6 +100,8 @@ TOLD: Mapping[type[Exception], Mapping[str, str]] = {
     BusyStationError: {"station": "station", "operation": "operation"},
     ReferenceNotFoundError: {"station": "station", "id": "reference_id"},
     OverloadedError: {"what": "what", "limit": "limit"},
+    PairsNotCalibratedError: {"station": "station", "generation": "generation"},
+    RateNotShownError: {"shown": "shown", "n_parts": "n_parts"},
 }
 """The ErrorInfo's metadata: by name, the attribute of the error."""
 
@@ -134,7 +140,9 @@ def status_of(error: Exception) -> Any:
 def _metadata(error: Exception) -> Mapping[str, str]:
     told = next((TOLD[kind] for kind in type(error).__mro__ if kind in TOLD), {})
     values = {name: getattr(error, attribute) for name, attribute in told.items()}
-    return {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in values.items()
+    }
 
 
 def _packed(detail: Message) -> any_pb2.Any:

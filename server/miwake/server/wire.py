@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
-from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
+from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2, verification_pb2
 from miwake.server.columns import NeighbourColumns, VerdictColumns
 from miwake.server.jobs import Fault, ItemFailure, Items
 
@@ -107,7 +107,8 @@ def _read_one_by_one(
 def read_context(
     request: inspection_service_pb2.InspectRequest
     | inspection_service_pb2.ClassifyRequest
-    | inspection_service_pb2.SearchNeighboursRequest,
+    | inspection_service_pb2.SearchNeighboursRequest
+    | verification_pb2.VerifyRequest,
 ) -> bytes | None:
     """Return the request's context, serialised: it is only echoed."""
     return request.context.SerializeToString() if request.HasField("context") else None
@@ -153,7 +154,7 @@ def _values_of(vector: vector_pb2.InspectionVector) -> NDArray[np.generic] | Ite
 
 def inspect_response(delivery: Delivery) -> inspection_service_pb2.InspectResponse:
     """Return the message that carries a delivery of verdicts on its stream."""
-    response = inspection_service_pb2.InspectResponse(provenance=_provenance([delivery]))
+    response = inspection_service_pb2.InspectResponse(provenance=provenance([delivery]))
     _add_verdicts(response.answers, delivery)
     return response
 
@@ -195,7 +196,7 @@ def draining_response(n_accepted: int) -> inspection_service_pb2.InspectResponse
 
 def classify_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.ClassifyResponse:
     """Return the answer to a batch of vectors to judge, from all deliveries of it."""
-    response = inspection_service_pb2.ClassifyResponse(provenance=_provenance(deliveries))
+    response = inspection_service_pb2.ClassifyResponse(provenance=provenance(deliveries))
     for delivery in deliveries:
         _add_verdicts(response.answers, delivery)
     return response
@@ -203,7 +204,7 @@ def classify_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.
 
 def search_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.SearchNeighboursResponse:
     """Return the answer to a batch of vectors whose neighbours are wanted, from all deliveries of it."""
-    response = inspection_service_pb2.SearchNeighboursResponse(provenance=_provenance(deliveries))
+    response = inspection_service_pb2.SearchNeighboursResponse(provenance=provenance(deliveries))
     for delivery in deliveries:
         for answered in delivery.answered:
             judged = iter(_open_answers(response.answers, answered))
@@ -214,7 +215,8 @@ def search_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.Se
     return response
 
 
-def _provenance(deliveries: Sequence[Delivery]) -> answer_pb2.Provenance:
+def provenance(deliveries: Sequence[Delivery]) -> answer_pb2.Provenance:
+    """Return what answered, over all deliveries of one request."""
     index = deliveries[0].index
     return answer_pb2.Provenance(
         station=index.station,

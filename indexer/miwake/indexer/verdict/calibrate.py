@@ -26,6 +26,8 @@ from miwake.indexer.verdict.choosing_rows import choose_rows, pieces
 from miwake.indexer.verdict.cross_fitting import N_NOVELTY, answer_further, cross_fit, cross_fit_labels, scores_of
 from miwake.indexer.verdict.match import histogram
 from miwake.indexer.verdict.measuring import Bench, Sample
+from miwake.indexer.verdict.pair_measuring import measure_pairs
+from miwake.indexer.verdict.pairs import calibrate_pairs
 from miwake.indexer.verdict.probability import fit_probabilities
 from miwake.indexer.verdict.scores import CalibrationScores, joined
 from miwake.indexer.verdict.votes import Classes, count, distance_weights, log_share
@@ -139,6 +141,7 @@ def calibrate(
             novelty_at_most=float(np.quantile(scores.novelty, 1 - NOVELTY_FALSE_ALARMS)),
             novelty_false_alarms=NOVELTY_FALSE_ALARMS,
         ),
+        pairs=calibrate_pairs(measure_pairs(bench, rows, rerank, mix, seed=seed)),
         evidence=Evidence(
             n_rows=len(scores),
             n_parts=scores.n_parts,

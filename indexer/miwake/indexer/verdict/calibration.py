@@ -7,6 +7,7 @@ from typing import Literal
 
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.verdict.match import MatchHistogram, MatchMix
+from miwake.indexer.verdict.pairs import PairCalibration
 from miwake.indexer.verdict.probability import ProbabilityModel
 
 CALIBRATION_FILE = "calibration.json"
@@ -152,7 +153,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Everything fitted on calibration parts."""
+    """Everything fitted on calibration parts; ``pairs`` is None where a generation was built without."""
 
     rerank: RerankSettings
     mix: MatchMix
@@ -162,4 +163,5 @@ class Calibration:
     n_novelty: int
     thresholds: ThresholdSet
     evidence: Evidence
+    pairs: PairCalibration | None = None
     format_version: int = FORMAT_VERSION

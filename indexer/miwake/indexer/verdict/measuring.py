@@ -101,13 +101,13 @@ class Bench:
 
     def candidates(self, settings: RerankSettings) -> Candidates:
         """Return the candidates with their measures in one space, nearest first."""
-        found = self._measure(self.positions, settings)
+        found = self.compare(self.positions, settings)
         return nearest(found, self.positions.shape[1])
 
     def measured(self, settings: RerankSettings) -> MeasuredPairs:
         """Return the candidates and all pairs in one space with one pair of powers."""
         candidates = self.candidates(settings)
-        far = self._measure(self.random_positions, settings)
+        far = self.compare(self.random_positions, settings)
         positions = np.hstack([candidates.positions, self.random_positions])
         return MeasuredPairs(
             candidates,
@@ -121,7 +121,8 @@ class Bench:
         """Hold both votes and compare the anchors."""
         return weigh(candidates, self.anchor_distances, self.reference_columns, self.classes, mix, vote)
 
-    def _measure(self, positions: NDArray[np.int64], settings: RerankSettings) -> Candidates:
+    def compare(self, positions: NDArray[np.int64], settings: RerankSettings) -> Candidates:
+        """Return the rows at (Q, M) positions as candidates in one space, in that order."""
         embeddings = self.sample.embeddings
         queries = embeddings[self.rows]
         if settings.space == "embedding":
