@@ -16,11 +16,7 @@ import numpy as np
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from miwake.indexer.build import build
-from miwake.indexer.splits import held_out_split
-from miwake.indexer.synthetic.generator import generate
 from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc, vector_pb2
-from support.embedders import linear_discriminants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +56,12 @@ class SmallStation:
 
 def build_small_station(folder: Path) -> SmallStation:
     """Build a station of a few hundred synthetic references in ``folder``."""
+    # Heavy: processes that only call a server start without them.
+    from miwake.indexer.build import build  # noqa: PLC0415
+    from miwake.indexer.splits import held_out_split  # noqa: PLC0415
+    from miwake.indexer.synthetic.generator import generate  # noqa: PLC0415
+    from support.embedders import linear_discriminants  # noqa: PLC0415
+
     training, test = held_out_split(generate(n_parts=120, seed=1))
     is_more = np.array([part == training.parts[0] for part in training.parts])
     linear_discriminants(folder / "embedder", training)
