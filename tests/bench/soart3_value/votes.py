@@ -11,11 +11,12 @@ from rich.table import Table
 from bench.soart3_value.rows import accuracy_difference, told
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.search.exact import find_exactly
-from miwake.indexer.soart3.kernel import measures_all
+from miwake.indexer.soart3.kernel import measures_all, measures_by_id
 from miwake.indexer.verdict.calibrate import N_RANDOM_PAIRS, POWERS
 from miwake.indexer.verdict.calibration import RerankSettings, VoteSettings
 from miwake.indexer.verdict.match import fit_mix
 from miwake.indexer.verdict.measuring import Bench
+from miwake.indexer.verdict.votes import count, distance_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,22 @@ def vote_table(runs: Sequence[Rows]) -> Table:
                 for method in (LabelMethod.VOTE, LabelMethod.SOART3_VOTE)
             )
             table.add_row(name, f"{p_eta}/{p_gamma}", *_compared(sides[0], plain, soart3))
+    by_map = [_plain_vote(rows, with_maps(rows)) for rows in runs]
+    plain = [_plain_vote(rows, rows) for rows in runs]
+    table.add_row("maps of those near as embeddings", "distance", *_compared(runs[0], plain, by_map))
     return table
+
+
+def _plain_vote(rows: Rows, compared: Rows) -> Labels:
+    """Return the vote (Q,) by distance, of those nearest as compared among those nearest as embeddings."""
+    _, asking = benches(rows)
+    known, asked = compared.fit.embeddings, compared.held_out.embeddings
+    found = measures_by_id(asked, known, asking.positions).distance
+    order = np.argsort(found, axis=1, kind="stable")[:, :N_VOTING]
+    distances = np.take_along_axis(found, order, axis=1)
+    weights = distance_weights(distances, max(float(np.median(distances[:, -1])), 1e-6))
+    columns = asking.reference_columns[np.take_along_axis(asking.positions, order, axis=1)]
+    return rows.classes.labels[count(columns, weights, rows.classes).winners(rows.classes)]
 
 
 def mean_table(runs: Sequence[Rows]) -> Table:
