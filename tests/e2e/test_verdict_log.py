@@ -32,8 +32,8 @@ READ = (
 def shown(answer: answer_pb2.Answer, provenance: answer_pb2.Provenance) -> tuple[object, ...]:
     """Return what a row should hold of an answer, in the order of ``READ``."""
     verdict = answer.verdict
-    told = (answer.sequence, answer.id, answer.context.part_id or None, provenance.station, provenance.generation)
-    told += (provenance.revision, provenance.threshold_set, provenance.embedder)
+    told: tuple[object, ...] = (answer.sequence, answer.id, answer.context.part_id or None, provenance.station)
+    told += (provenance.generation, provenance.revision, provenance.threshold_set, provenance.embedder)
     if answer.HasField("error"):
         error = answer_pb2.ItemErrorReason.Name(answer.error.reason).removeprefix("ITEM_ERROR_REASON_")
         return (*told, *[None] * (len(READ) - len(told) - 1), error)
@@ -198,7 +198,7 @@ def test_waiting_for_a_record_is_refused_where_none_is_kept(small_station: Small
         classify(server, packed(small_station.queries[:1]))
 
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "this server keeps no verdict log" in caught.value.details()
+    assert "this server keeps no verdict log" in str(caught.value)
 
 
 def test_several_processes_record_in_one_folder(small_station: SmallStation, tmp_path: Path) -> None:

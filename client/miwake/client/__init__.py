@@ -58,6 +58,13 @@ from miwake.client.references import (
 )
 from miwake.client.retry import Retry
 from miwake.client.tls import Tls
+from miwake.client.verifications import (
+    PairAnswer,
+    PairDistance,
+    PairMember,
+    Verification,
+    VerificationThreshold,
+)
 
 __all__ = [
     "AccessError",
@@ -99,6 +106,9 @@ __all__ = [
     "Not",
     "NotFoundError",
     "OverloadedError",
+    "PairAnswer",
+    "PairDistance",
+    "PairMember",
     "PartIn",
     "ProtocolError",
     "Provenance",
@@ -114,4 +124,6 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "Verdict",
+    "Verification",
+    "VerificationThreshold",
 ]

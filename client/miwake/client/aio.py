@@ -23,6 +23,7 @@ from miwake.client.packing import classify_request, inspect_header, search_reque
 from miwake.client.reference_calls import AsyncReferences
 from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry
 from miwake.client.unpacking import unpack_batch, unpack_search
+from miwake.client.verifications import unpack_verify, verify_request
 from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
     from miwake.client.tls import Tls
+    from miwake.client.verifications import PairAnswer
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
 
 RequestT = TypeVar("RequestT")
@@ -137,6 +139,30 @@ class AsyncClient:
         )
         response = await self._call(self._stub().SearchNeighbours, request, timeout_s)
         return unpack_search(response, len(vectors))
+
+    async def verify(
+        self,
+        queries: Vectors,
+        references: Vectors,
+        *,
+        ids: Sequence[str] | None = None,
+        context: InspectionContext | None = None,
+        max_false_accept_rate: float | None = None,
+        timeout_s: float | None = None,
+    ) -> list[PairAnswer]:
+        """Return of each query whether it is of its reference's class: parameters and errors as ``Client.verify``."""
+        request = verify_request(
+            queries,
+            references,
+            station=self.station,
+            ids=ids,
+            context=context,
+            max_false_accept_rate=max_false_accept_rate,
+        )
+        if not request.pairs:
+            return []
+        response = await self._call(self._stub().Verify, request, timeout_s)
+        return unpack_verify(response, len(request.pairs))
 
     def inspect(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from miwake.client.commands import asking, observing, references
+from miwake.client.commands import asking, observing, references, verifying
 
 app = typer.Typer(
     name="miwake-client",
@@ -17,6 +17,7 @@ app = typer.Typer(
 for command in (
     asking.stream,
     asking.query,
+    verifying.verify,
     references.add,
     references.relabel,
     references.remove,

@@ -22,6 +22,7 @@ from miwake.client.reference_calls import References
 from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry
 from miwake.client.stream import BlockingStream
 from miwake.client.unpacking import unpack_batch, unpack_search
+from miwake.client.verifications import unpack_verify, verify_request
 from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
     from miwake.client.tls import Tls
+    from miwake.client.verifications import PairAnswer
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -200,6 +202,56 @@ class Client:
         )
         response = self._call(self._stub().SearchNeighbours, request, timeout_s)
         return unpack_search(response, len(vectors))
+
+    def verify(
+        self,
+        queries: Vectors,
+        references: Vectors,
+        *,
+        ids: Sequence[str] | None = None,
+        context: InspectionContext | None = None,
+        max_false_accept_rate: float | None = None,
+        timeout_s: float | None = None,
+    ) -> list[PairAnswer]:
+        """Return of each query whether it is of the same class as the reference in its place.
+
+        The two are not exchangeable: SOART3 says how well a reference explains a query.
+
+        Parameters
+        ----------
+        queries, references : (Q, V) float or uint8, or sequences of Q arrays or ``Inspection``
+            As ``classify`` takes them.
+        ids : Q texts, or None
+            Names for the pairs, echoed in the answers; None: the queries' own.
+        context : InspectionContext or None
+            About all queries that bring none of their own.
+        max_false_accept_rate : float or None
+            The share of pairs of different classes that may be taken for the same: the laxest of the station's
+            thresholds that keeps it decides. None: that at which both errors were as frequent.
+        timeout_s : float or None
+            Deadline in seconds; None for the client's.
+
+        Raises
+        ------
+        InvalidQueryError
+            If something cannot be sent, or the server refuses it.
+        IndexUnusableError
+            If the station cannot verify, or not at that rate; the message says which it can.
+        MiwakeError
+            If the call failed otherwise.
+        """
+        request = verify_request(
+            queries,
+            references,
+            station=self.station,
+            ids=ids,
+            context=context,
+            max_false_accept_rate=max_false_accept_rate,
+        )
+        if not request.pairs:
+            return []
+        response = self._call(self._stub().Verify, request, timeout_s)
+        return unpack_verify(response, len(request.pairs))
 
     def inspect(
         self,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.client.answers import Anchors, Answer, Neighbours, NeighboursAnswer, Verdict
+    from miwake.client.verifications import PairAnswer
 
 SIGNIFICANT_DIGITS = 7
 """What float32 carries; more would print the noise of its conversion."""
@@ -40,7 +41,19 @@ def neighbours_values(answer: NeighboursAnswer) -> dict[str, Any]:
     return values | _common_values(answer)
 
 
-def _common_values(answer: Answer | NeighboursAnswer) -> dict[str, Any]:
+def pair_values(answer: PairAnswer) -> dict[str, Any]:
+    """Return the answer to one pair as plain values."""
+    values: dict[str, Any] = {"id": answer.id, "sequence": answer.sequence}
+    if answer.verification is not None:
+        found = asdict(answer.verification)
+        values |= {name: value if name == "is_same" else number(value) for name, value in found.items()}
+    if answer.error_member:
+        values["error_member"] = answer.error_member.name
+    threshold = {**asdict(answer.threshold), "distance": answer.threshold.distance.name}
+    return values | {"threshold": threshold} | _common_values(answer)
+
+
+def _common_values(answer: Answer | NeighboursAnswer | PairAnswer) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if answer.error is not None:
         values["error"] = {"reason": answer.error.reason.name, "message": answer.error.message}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedScalarFieldContainer
     from numpy.typing import NDArray
 
-    from miwake.inspection.v1 import inspection_service_pb2
+    from miwake.inspection.v1 import inspection_service_pb2, verification_pb2
 
 DECISIONS = {int(decision): decision for decision in Decision}
 N_HEALTH = len(fields(InputHealth))
@@ -66,7 +66,7 @@ def unpack_answers(
     """
     if not response.answers:
         return []
-    provenance = _unpack_provenance(response)
+    provenance = unpack_provenance(response)
     answers = []
     for sequence, message in enumerate(response.answers, start=first):
         outcome = _checked_outcome(message, sequence)
@@ -74,9 +74,9 @@ def unpack_answers(
             Answer(
                 message.id,
                 sequence,
-                _unpack_context(message),
+                unpack_context(message),
                 _unpack_verdict(message.verdict, sequence) if outcome == "verdict" else None,
-                _unpack_error(message.error) if outcome == "error" else None,
+                unpack_error(message.error) if outcome == "error" else None,
                 provenance,
             )
         )
@@ -92,7 +92,7 @@ def unpack_search(response: inspection_service_pb2.SearchNeighboursResponse, n_v
         As ``unpack_batch``.
     """
     _check_count(response, n_vectors)
-    provenance = _unpack_provenance(response)
+    provenance = unpack_provenance(response)
     answers = []
     for sequence, message in enumerate(response.answers):
         outcome = _checked_outcome(message, sequence)
@@ -100,9 +100,9 @@ def unpack_search(response: inspection_service_pb2.SearchNeighboursResponse, n_v
             NeighboursAnswer(
                 message.id,
                 sequence,
-                _unpack_context(message),
+                unpack_context(message),
                 _unpack_neighbours(message.neighbours, sequence) if outcome == "neighbours" else None,
-                _unpack_error(message.error) if outcome == "error" else None,
+                unpack_error(message.error) if outcome == "error" else None,
                 provenance,
             )
         )
@@ -219,13 +219,15 @@ def _integers(field: RepeatedScalarFieldContainer[int]) -> NDArray[np.int32]:
     return np.array(field[:], dtype=np.int32)
 
 
-def _unpack_error(message: answer_pb2.ItemError) -> ItemError:
+def unpack_error(message: answer_pb2.ItemError) -> ItemError:
+    """Return why a vector has no answer; a reason that is not known yet is ``UNSPECIFIED``."""
     return ItemError(reason=REASONS.get(message.reason, ItemErrorReason.UNSPECIFIED), message=message.message)
 
 
-def _unpack_context(
-    answer: answer_pb2.Answer | inspection_service_pb2.NeighboursAnswer,
+def unpack_context(
+    answer: answer_pb2.Answer | inspection_service_pb2.NeighboursAnswer | verification_pb2.PairAnswer,
 ) -> InspectionContext | None:
+    """Return what was said about the part, None where nothing was."""
     if not answer.HasField("context"):
         return None
     message = answer.context
@@ -244,11 +246,19 @@ def _unpack_context(
     )
 
 
-def _unpack_provenance(
+def unpack_provenance(
     response: inspection_service_pb2.InspectResponse
     | inspection_service_pb2.ClassifyResponse
-    | inspection_service_pb2.SearchNeighboursResponse,
+    | inspection_service_pb2.SearchNeighboursResponse
+    | verification_pb2.VerifyResponse,
 ) -> Provenance:
+    """Return what answered.
+
+    Raises
+    ------
+    ProtocolError
+        If nothing says so.
+    """
     if not response.HasField("provenance"):
         text = "answers without provenance: nothing says which index gave them"
         raise ProtocolError(text)

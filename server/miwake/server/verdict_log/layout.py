@@ -67,6 +67,14 @@ ERROR: Mapping[str, Kind] = {"error": "TEXT", "error_message": "TEXT"}
 HEALTH = ("mean", "spread", "gain", "focus", "saturation", "dead_lines")
 """The health statistics, in the order of ``HealthStatistic``."""
 
+
+def _nearest_columns() -> dict[str, Kind]:
+    columns: dict[str, Kind] = {}
+    for place in range(1, N_NEAREST + 1):
+        columns |= {f"reference_{place}": "TEXT", f"distance_{place}": "REAL"}
+    return columns
+
+
 VERDICT: Mapping[str, Kind] = {
     "label": "INTEGER",
     "failure_mode": "TEXT",
@@ -78,11 +86,7 @@ VERDICT: Mapping[str, Kind] = {
     "novelty": "REAL",
     "method": "TEXT",
     **{f"health_{statistic}": "REAL" for statistic in HEALTH},
-    **{
-        name: kind
-        for place in range(1, N_NEAREST + 1)
-        for name, kind in ((f"reference_{place}", "TEXT"), (f"distance_{place}", "REAL"))
-    },
+    **_nearest_columns(),
 }
 """Columns of ``answers``: the verdict; NULL where there is none."""
 
