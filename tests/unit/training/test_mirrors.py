@@ -3,11 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
 from miwake.indexer.records import Records
-from miwake.training.mirrors import Mirror, harmless_mirrors, turned
+from miwake.training.mirrors import ALLOWED_MIRRORS, Mirror, harmless_mirrors, turned
 from support.blobs import HEAT_MAP_SHAPE, blob_records
 
 
@@ -31,6 +32,34 @@ def test_mirroring_turns_the_map_and_not_the_vector() -> None:
     assert turned(vector, (2, 3), Mirror.LEFT_RIGHT).tolist() == [[2, 1, 0, 5, 4, 3]]
     assert turned(vector, (2, 3), Mirror.UP_DOWN).tolist() == [[3, 4, 5, 0, 1, 2]]
     assert turned(vector, (2, 3), Mirror.HALF_TURN).tolist() == [[5, 4, 3, 2, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("mirror", "expected"),
+    [
+        (Mirror.DIAGONAL, [0, 3, 6, 1, 4, 7, 2, 5, 8]),
+        (Mirror.ANTIDIAGONAL, [8, 5, 2, 7, 4, 1, 6, 3, 0]),
+        (Mirror.QUARTER_LEFT, [2, 5, 8, 1, 4, 7, 0, 3, 6]),
+        (Mirror.QUARTER_RIGHT, [6, 3, 0, 7, 4, 1, 8, 5, 2]),
+    ],
+)
+def test_a_quarter_turn_is_that_of_the_map(mirror: Mirror, expected: list[float]) -> None:
+    assert turned(torch.arange(9.0)[None], (3, 3), mirror).tolist() == [expected]
+
+
+def test_a_map_that_is_not_square_keeps_its_shape_and_its_middle_when_it_is_turned() -> None:
+    spot = torch.zeros(4, 5)
+    spot[1:3, 2] = 1.0
+    found = turned(spot.view(1, 20), (4, 5), Mirror.DIAGONAL).view(4, 5)
+    assert found.tolist() == [[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+
+
+def test_long_maps_are_not_thought_of_as_turned() -> None:
+    records = blob_records(200)
+    wide = replace(records, vectors=np.tile(records.vectors, (1, 2)), heat_map_shape=(24, 13))
+    known, asked = wide.take(np.arange(0, 400, 2)), wide.take(np.arange(1, 400, 2))
+    flat = replace(known, vectors=np.ones_like(known.vectors)), replace(asked, vectors=np.ones_like(asked.vectors))
+    assert harmless_mirrors(as_it_is, flat[1], flat[0]) == ALLOWED_MIRRORS["all"]
 
 
 def test_no_mirroring_is_allowed_where_the_place_of_a_defect_is_its_label() -> None:

@@ -1,8 +1,9 @@
-"""Which mirrorings leave a part what it is: measured on the calibration parts, never assumed.
+"""Which mirrorings and quarter turns leave a part what it is: measured on the calibration parts, never assumed.
 
-A bare circuit board looks like one in a mirror; a connector that lies the other way round is a reject. A network that
-has never seen a mirrored map is asked about mirrored calibration rows. A mirroring is allowed for augmentation only if
-they are no farther from what is known than the rows themselves, and no class is recognised worse.
+A bare circuit board looks like one in a mirror, and when it is turned; a connector that lies the other way round is a
+reject. A network that has never seen a mirrored map is asked about mirrored calibration rows. A mirroring is allowed for
+augmentation only if they are no farther from what is known than the rows themselves, and no class is recognised worse.
+A quarter turn is a mirroring at a diagonal and one more, and is measured alike.
 """
 
 from __future__ import annotations
@@ -33,23 +34,36 @@ LOSS_AT_MOST = 0.1
 """Share of a class that may be missed only because it is mirrored, beyond chance: 1 / sqrt(parts)."""
 
 
+NEARLY_SQUARE = 1.25
+"""Ratio of the sides of a map up to which quarter turns are thought of: beyond it too much of a map would be lost."""
+
+
 class Mirror(StrEnum):
-    """A mirroring of a heat map; it keeps the shape."""
+    """A mirroring of a heat map, or a quarter turn; it keeps the shape."""
 
     LEFT_RIGHT = "left-right"
     UP_DOWN = "up-down"
     HALF_TURN = "half-turn"
+    DIAGONAL = "diagonal"
+    ANTIDIAGONAL = "antidiagonal"
+    QUARTER_LEFT = "quarter-left"
+    QUARTER_RIGHT = "quarter-right"
 
 
-AXES = {Mirror.LEFT_RIGHT: (2,), Mirror.UP_DOWN: (1,), Mirror.HALF_TURN: (1, 2)}
-"""The axes of (B, rows, columns) that each one reverses."""
+AXES = {
+    Mirror.LEFT_RIGHT: (2,), Mirror.UP_DOWN: (1,), Mirror.HALF_TURN: (1, 2),
+    Mirror.DIAGONAL: (), Mirror.ANTIDIAGONAL: (1, 2), Mirror.QUARTER_LEFT: (1,), Mirror.QUARTER_RIGHT: (2,),
+}  # fmt: skip
+"""The axes of (B, rows, columns) that each one reverses, those of ``AT_THE_DIAGONAL`` after they were exchanged."""
 
+AT_THE_DIAGONAL = frozenset({Mirror.DIAGONAL, Mirror.ANTIDIAGONAL, Mirror.QUARTER_LEFT, Mirror.QUARTER_RIGHT})
 
 ALLOWED_MIRRORS: dict[str, tuple[Mirror, ...]] = {
     "off": (),
     "left-right": (Mirror.LEFT_RIGHT,),
     "up-down": (Mirror.UP_DOWN,),
-    "all": tuple(Mirror),
+    "all": tuple(one for one in Mirror if one not in AT_THE_DIAGONAL),
+    "turns": tuple(Mirror),
 }
 """What the setting ``mirrors`` allows from the start; ``measured`` allows nothing before it was measured."""
 
@@ -57,7 +71,28 @@ ALLOWED_MIRRORS: dict[str, tuple[Mirror, ...]] = {
 def turned(vectors: torch.Tensor, heat_map_shape: tuple[int, int], mirror: Mirror) -> torch.Tensor:
     """Return vectors (B, V) mirrored, (B, V)."""
     maps = vectors.view(-1, *heat_map_shape)
+    if mirror in AT_THE_DIAGONAL:
+        maps = _transposed(maps)
     return maps.flip(AXES[mirror]).flatten(1)
+
+
+def _transposed(maps: torch.Tensor) -> torch.Tensor:
+    """Return maps (B, rows, columns) with rows for columns, about their middle.
+
+    Where the map is not square, what would stand out of it is cut off, and what is missing repeats the border.
+    """
+    rows, columns = maps.shape[1:]
+    overhang = (rows - columns) // 2
+    row_of_column = (torch.arange(columns) + overhang).clamp(0, rows - 1)
+    column_of_row = (torch.arange(rows) - overhang).clamp(0, columns - 1)
+    return maps[:, row_of_column[None, :], column_of_row[:, None]]
+
+
+def _conceivable(heat_map_shape: tuple[int, int]) -> tuple[Mirror, ...]:
+    """Return what a map of that shape can be turned by at all."""
+    if max(heat_map_shape) <= NEARLY_SQUARE * min(heat_map_shape):
+        return tuple(Mirror)
+    return ALLOWED_MIRRORS["all"]
 
 
 def harmless_mirrors(
@@ -81,7 +116,7 @@ def harmless_mirrors(
 
     found, distances = ask(queries.vectors)
     allowed = []
-    for mirror in Mirror:
+    for mirror in _conceivable(queries.heat_map_shape):
         vectors = turned(torch.from_numpy(queries.vectors), queries.heat_map_shape, mirror).numpy()
         found_mirrored, distances_mirrored = ask(vectors)
         share_farther = float(np.mean(distances_mirrored > distances))

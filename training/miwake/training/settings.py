@@ -203,7 +203,8 @@ class AugmentationSettings:
     Attributes
     ----------
     mirrors : text
-        Mirrorings drawn: ``measured`` takes those that the calibration parts show to be harmless.
+        Mirrorings drawn: ``measured`` takes those that the calibration parts show to be harmless, quarter turns among
+        them; ``turns`` all of these, ``all`` without the quarter turns.
     shift : float
         Share of the map's shorter side, up to which it is moved in both directions; its border is repeated.
     noise : float
@@ -214,7 +215,7 @@ class AugmentationSettings:
         Rows of a class of n are drawn in proportion to n to the power 1 - balance: 0 as they come, 1 every class alike.
     """
 
-    mirrors: Literal["off", "measured", "left-right", "up-down", "all"] = "off"
+    mirrors: Literal["off", "measured", "left-right", "up-down", "all", "turns"] = "off"
     shift: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     noise: NotNegative = 0.0
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
