@@ -1,9 +1,9 @@
 """Which mirrorings and quarter turns leave a part what it is: measured on the calibration parts, never assumed.
 
-A bare circuit board looks like one in a mirror, and when it is turned; a connector that lies the other way round is a
-reject. A network that has never seen a mirrored map is asked about mirrored calibration rows. A mirroring is allowed for
-augmentation only if they are no farther from what is known than the rows themselves, and no class is recognised worse. A
-quarter turn is a mirroring at a diagonal and one more, and is measured alike.
+A bare circuit board looks like one in a mirror, and when it is turned; a connector that lies the other way round is
+a reject. A network that has never seen a mirrored map is asked about mirrored calibration rows. A mirroring is allowed
+for augmentation only if they are no farther from what is known than the rows themselves, and no class is recognised
+worse. A quarter turn is a mirroring at a diagonal and one more, and is measured alike.
 """
 
 from __future__ import annotations
