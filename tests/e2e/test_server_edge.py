@@ -48,8 +48,10 @@ class Served:
 
 
 @contextmanager
-def serving(index: FakeIndex, *, is_loaded: bool = True, queue_limit: int = 100) -> Iterator[Served]:
-    settings = Settings(store=Path("store"), port=0, max_streams=8)
+def serving(
+    index: FakeIndex, *, is_loaded: bool = True, queue_limit: int = 100, max_calls: int = 16
+) -> Iterator[Served]:
+    settings = Settings(store=Path("store"), port=0, max_streams=8, max_calls=max_calls)
     limits = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=8, stream_window=8)
     stations = Stations(FakeStore(index), poll_s=1)
     with Batcher(max_batch=4, queue_limit=queue_limit) as batcher:
@@ -153,6 +155,24 @@ def test_a_full_queue_refuses_a_batch_and_says_when_to_come_back() -> None:
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.details() == "the limit of 1 queued vectors is reached: try again in 0.25 s"
         assert codes == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_beyond_the_limit_of_calls_a_caller_is_told_when_to_come_back() -> None:
+    index = FakeIndex(held=True)
+    with serving(index, max_calls=1) as served, connected(served.address) as stub:
+        computed = stub.Classify.future(batch(0.1), timeout=TIMEOUT_S)
+        assert index.entered.wait(TIMEOUT_S)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Classify(batch(0.2), timeout=TIMEOUT_S)
+        health = served.health()
+        index.gate.set()
+        n_answers = len(computed.result().answers)
+        n_after = len(stub.Classify(batch(0.2), timeout=TIMEOUT_S).answers)
+
+    assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert caught.value.details() == "the limit of 1 open calls is reached: try again in 0.25 s"
+    assert health == health_pb2.HealthCheckResponse.SERVING
+    assert (n_answers, n_after) == (1, 1)
 
 
 def test_a_full_queue_only_slows_a_stream_down() -> None:

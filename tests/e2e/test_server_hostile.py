@@ -11,9 +11,19 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 
 from miwake.inspection.v1 import inspection_service_pb2, inspection_service_pb2_grpc
-from support.serving import ServerProcess, SmallStation, connected, open_channel, packed, requests_of, running_server
+from support.serving import (
+    ServerProcess,
+    SmallStation,
+    connected,
+    detail,
+    open_channel,
+    packed,
+    requests_of,
+    running_server,
+)
 
 TIMEOUT_S = 120
 N_IDLE = 2000
@@ -129,3 +139,12 @@ def test_a_call_to_an_unknown_method_is_unimplemented(server: ServerProcess) -> 
             call(b"", timeout=TIMEOUT_S)
 
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert detail(caught.value, error_details_pb2.ErrorInfo).reason == "METHOD_NOT_FOUND"
+
+
+def test_metadata_over_the_limit_is_refused(server: ServerProcess, small_station: SmallStation) -> None:
+    with connected(server.address) as stub, pytest.raises(grpc.RpcError) as caught:
+        stub.Classify(inspection_service_pb2.ClassifyRequest(), metadata=(("line", "x" * 20_000),), timeout=TIMEOUT_S)
+
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert judged(server.address, small_station) == 64

@@ -56,7 +56,16 @@ def test_reflection_describes_the_contract(server: ServerProcess) -> None:
     assert "rpc Inspect ( stream .miwake.inspection.v1.InspectRequest )" in grpcurl(server, "describe", SERVICE)
 
 
-@pytest.mark.parametrize("service", ["", SERVICE, "inference.GRPCInferenceService"])
+@pytest.mark.parametrize(
+    "service",
+    [
+        "",
+        SERVICE,
+        "miwake.inspection.v1.ReferenceService",
+        "miwake.inspection.v1.IndexService",
+        "inference.GRPCInferenceService",
+    ],
+)
 def test_health_says_serving(server: ServerProcess, service: str) -> None:
     answer = grpcurl(server, "grpc.health.v1.Health/Check", payload={"service": service})
 
