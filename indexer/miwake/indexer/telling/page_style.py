@@ -26,7 +26,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .card h3 { margin: 0 0 0.4em; } .card p { margin: 0.4em 0; }
 .maps { display: flex; flex-wrap: wrap; gap: 1em; }
 figure { margin: 0; break-inside: avoid; }
-.map { width: 13em; }
+.map { width: 13em; } .card .map { width: 15.5em; }
 .map img { width: 100%; box-sizing: border-box; image-rendering: pixelated; border: 1px solid #888; }
 .drawing { margin: 1em 0; } .drawing img { max-width: 100%; height: auto; }
 figcaption { font-size: 0.87em; overflow-wrap: anywhere; }
@@ -41,7 +41,7 @@ figcaption { font-size: 0.87em; overflow-wrap: anywhere; }
   th, td { padding: 0.2em 0.5em; } tr { break-inside: avoid; }
   table { font-size: 0.92em; }
   .tiles { grid-template-columns: repeat(3, 1fr); }
-  .map, .gallery .map { width: 9.4em; }
+  .map { width: 9.4em; } .card .map { width: 11em; }
   .drawing img { width: calc(100% * var(--share, 1)); }
 }
 """

@@ -157,8 +157,7 @@ def test_the_worst_escape_is_shown_first_with_all_that_is_known_of_it(blobs: Mad
     assert "0 pass" in first.shown
     alts = [one["alt"] for one in first.all("img")]
     assert alts == [
-        f"heat map: {name}"
-        for name in ("measurement", "anchor of the answered label", "nearest reference", "difference")
+        f"heat map: {name}" for name in ("measurement", "answered label's anchor", "nearest reference", "difference")
     ]
     worst = next(iter(blobs.findings.worst.cases.values()))[0]
     assert f"{worst.reject_probability:.3f}" in " ".join(first.shown)
@@ -240,4 +239,4 @@ def test_where_no_reference_is_of_another_part_the_anchor_stands_alone(blobs: Ma
 
     shown = case_row(blobs.findings, case, 1)
 
-    assert [one.name for one in shown.maps] == ["measurement", "anchor of the answered label"]
+    assert [one.name for one in shown.maps] == ["measurement", "answered label's anchor"]

@@ -87,7 +87,7 @@ def case_row(findings: Findings, case: Case, number: int) -> MapRow:
             (f"labelled {truth}", f"{low:g} (dark) … {high:g} (bright)"),
         ),
         MapFigure(
-            "anchor of the answered label",
+            "answered label's anchor",
             heat_map_png(anchor, low, high),
             (findings.name(case.found), "mean of its references"),
         ),
@@ -119,7 +119,7 @@ def _beside_nearest(
         MapFigure(
             "difference",
             difference_png(difference, most),
-            ("measurement minus nearest reference", f"blue −{most:g}, orange {most:g}"),
+            ("measurement minus nearest", f"blue −{most:g}, orange {most:g}"),
         ),
     )
 

@@ -75,7 +75,7 @@ def answers_section(findings: Findings) -> Section:
 def classes_section(findings: Findings) -> Section:
     """Tell the figures of each class and of each group of parts."""
     evaluation = findings.evaluation
-    section = Section("classes", "Classes and groups of parts")
+    section = Section("classes", "Classes and groups of parts", on_new_page=True)
     grid = grids.classes_grid(evaluation)
     rows = tuple(
         (findings.name_and_side(one.label), *row[1:]) for one, row in zip(evaluation.classes, grid.rows, strict=True)
@@ -102,7 +102,7 @@ def confusion_section(findings: Findings) -> Section:
 
 def trade_off_section(findings: Findings) -> Section:
     """Show what a threshold on the probability of a reject costs."""
-    section = Section("trade-off", "Escapes against overkills")
+    section = Section("trade-off", "Escapes against overkills", on_new_page=True)
     found = findings.trade_off
     why = findings.evaluation.not_calibrated if findings.has_sides else ""
     section.draw(trade_off_drawing(findings), or_else=f"Not calibrated: {why}" if why else NO_SIDES)
@@ -133,7 +133,7 @@ def verification_section(findings: Findings) -> Section:
 
 def reliability_section(findings: Findings) -> Section:
     """Show whether probabilities are what they say."""
-    section = Section("reliability", "Are the probabilities right?", on_new_page=True)
+    section = Section("reliability", "Are the probabilities right?")
     section.draw(reliability_drawing(findings), or_else=f"{findings.way.capitalize()} tells no probabilities.")
     section.note(f"Not calibrated: {findings.evaluation.not_calibrated}" if findings.evaluation.not_calibrated else "")
     return section
@@ -141,7 +141,7 @@ def reliability_section(findings: Findings) -> Section:
 
 def pairs_section(findings: Findings) -> Section:
     """Show how far apart pairs of one class are, and pairs of two."""
-    section = Section("pairs", "Distances of pairs")
+    section = Section("pairs", "Distances of pairs", on_new_page=True)
     section.draw(pairs_drawing(findings), or_else="There are no pairs of one class, or none of two.")
     section.draw(scatter_drawing(findings), or_else="")
     return section
