@@ -20,6 +20,7 @@ from miwake.client import (
     MiwakeError,
     NotFoundError,
     OverloadedError,
+    Retry,
     ServerError,
     UnavailableError,
     UnsupportedError,
@@ -169,6 +170,47 @@ def test_a_call_without_an_answer_ends_at_its_deadline(kind: str) -> None:
         over.set()
 
     assert isinstance(error, DeadlineExceededError)
+
+
+BUSY = Failure(
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "busy",
+    (
+        (
+            "grpc-status-details-bin",
+            packed([error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=100_000_000))]),
+        ),
+    ),
+)
+GONE = Failure(grpc.StatusCode.UNAVAILABLE, "gone")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("failure", [BUSY, GONE], ids=["busy", "gone"])
+@pytest.mark.parametrize("call", ["inspect", "classify"])
+def test_what_may_pass_is_asked_again_until_it_has_passed(kind: str, failure: Failure, call: str) -> None:
+    service = InMemoryService(failure=failure)
+    retry = Retry(first_s=0.02, longest_s=0.05)
+    with serving(service) as target:
+        threading.Timer(0.3, setattr, (service, "failure", None)).start()
+        if call == "classify":
+            answers, error = classify(kind, target, queries(3), retry=retry), None
+        else:
+            answers, error = inspect(kind, target, queries(3), retry=retry)
+
+    assert [answer.sequence for answer in answers] == [0, 1, 2]
+    assert error is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_pass_is_raised_as_it_last_was_before_the_deadline(kind: str) -> None:
+    with serving(InMemoryService(failure=GONE)) as target:
+        error = error_of(
+            lambda: classify(kind, target, queries(1), retry=Retry(first_s=0.02, longest_s=0.05), timeout_s=0.3)
+        )
+
+    assert isinstance(error, UnavailableError)
+    assert str(error) == f"{target}: gone"
 
 
 def test_a_message_over_the_limit_of_the_server_is_the_callers_error_and_no_overload() -> None:

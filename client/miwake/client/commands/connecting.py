@@ -67,7 +67,7 @@ def token_of(token_file: Path | None, environment: Mapping[str, str]) -> str | N
         If the file cannot be read.
     """
     if token_file is None:
-        return environment.get(TOKEN_VARIABLE)
+        return environment.get(TOKEN_VARIABLE) or None
     try:
         return token_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
