@@ -52,6 +52,8 @@ class InspectCall:
 
     Attributes
     ----------
+    stream : Stream or None
+        None before the first message.
     takes_more : bool
         Whether vectors are still accepted; those that were are answered, also when the server drains.
     """
@@ -60,7 +62,7 @@ class InspectCall:
         self._streams = engine.streams
         self._encoded = engine.encoded
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._stream: Stream | None = None
+        self.stream: Stream | None = None
         self._is_gone = False
         self._is_superseded = False
         self._n_recorded_told = 0
@@ -69,7 +71,7 @@ class InspectCall:
     def read(self, requests: Iterator[inspection_service_pb2.InspectRequest]) -> None:
         """Accept what the caller sends until it ends, the stream drains, or a request is refused."""
         try:
-            while self.takes_more and (self._stream is None or self._stream.wait_for_room(self)):
+            while self.takes_more and (self.stream is None or self.stream.wait_for_room(self)):
                 request = next(requests, None)
                 if request is None:
                     self._events.put(Signal.READ_ALL)
@@ -97,19 +99,19 @@ class InspectCall:
                 event = self._events.get()
                 if event is Signal.GONE or self._is_superseded:
                     break
-                if self._stream is not None and self._stream.stream_id and not is_acknowledged:
+                if self.stream is not None and self.stream.stream_id and not is_acknowledged:
                     is_acknowledged = True
-                    yield self._acknowledge(self._stream, wire.acknowledgement_response())
+                    yield self._acknowledge(self.stream, wire.acknowledgement_response())
                 if isinstance(event, BackOff):
                     yield wire.back_off_response(event.retry_after_s)
                 elif event is not Signal.DUE and not isinstance(end, Failure):
                     end = event
                     if event is Signal.DRAIN:
-                        yield wire.draining_response(0 if self._stream is None else self._stream.n_accepted)
-                if self._stream is not None:
-                    yield from self._due(self._stream)
-            if self._is_superseded and self._stream is not None:
-                raise StreamTakenOverError(self._stream.stream_id)
+                        yield wire.draining_response(0 if self.stream is None else self.stream.n_accepted)
+                if self.stream is not None:
+                    yield from self._due(self.stream)
+            if self._is_superseded and self.stream is not None:
+                raise StreamTakenOverError(self.stream.stream_id)
             if isinstance(end, Failure) and not self._is_gone:
                 raise end.error
         finally:
@@ -125,8 +127,8 @@ class InspectCall:
         """Let go of the stream: the caller is gone, or has everything."""
         self._is_gone = True
         self._stop_reading()
-        if self._stream is not None:
-            self._streams.leave(self._stream, self)
+        if self.stream is not None:
+            self._streams.leave(self.stream, self)
         self._events.put(Signal.GONE)
 
     def answers_are_due(self) -> None:
@@ -144,9 +146,9 @@ class InspectCall:
         self._events.put(Signal.DUE)
 
     def _accept(self, request: inspection_service_pb2.InspectRequest) -> None:
-        stream = self._stream
+        stream = self.stream
         if stream is None:
-            stream = self._stream = self._streams.open(self, request)
+            stream = self.stream = self._streams.open(self, request)
             self._events.put(Signal.DUE)
             if self._is_gone:  # it may have looked for the stream before there was one
                 self.leave()
@@ -156,11 +158,11 @@ class InspectCall:
 
     def _stop_reading(self) -> None:
         self.takes_more = False
-        if self._stream is not None:
-            self._stream.stop_waiting()
+        if self.stream is not None:
+            self.stream.stop_waiting()
 
     def _is_answered(self) -> bool:
-        return self._stream is None or self._stream.is_answered
+        return self.stream is None or self.stream.is_answered
 
     def _due(self, stream: Stream) -> Iterator[inspection_service_pb2.InspectResponse]:
         """Yield what can be sent now."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from miwake.server.stream_state import Share
 
 BYTES_AN_ANSWER = 2048
-"""Of an answer that is not encoded yet, beside its vector: for what is kept of streams together."""
+"""Of an answer, where none has been encoded yet: for what is kept of streams together."""
 
 
 class Call(Protocol):
@@ -57,12 +57,11 @@ class Answers:
             content = self._content = wire.inspect_response(content)
         return content
 
+    @property
     def n_bytes(self) -> int:
-        """Return about how much memory they take."""
+        """The size of the message, 0 where there is none yet."""
         content = self._content
-        if isinstance(content, Delivery):
-            return sum(one.items.vectors.nbytes + BYTES_AN_ANSWER * len(one.items) for one in content.answered)
-        return content.ByteSize()
+        return 0 if isinstance(content, Delivery) else content.ByteSize()
 
 
 class Stream:
@@ -223,11 +222,18 @@ class Stream:
             return taken
 
     def n_bytes(self) -> int:
-        """Return about how much memory is kept for it."""
+        """Return about how much memory is kept for it, from the size of one of its answers.
+
+        It is asked when a connection breaks, and with a switch many may: it must be quick.
+        """
         with self._room:
             shares = list(self._state.shares())
-            n_queued = self._state.n_accepted - self._state.n_answered
-        return sum(share.payload.n_bytes() for share in shares) + 4 * n_queued * self._index().scale.n_values
+            n_accepted, n_taken = self._state.n_accepted, self._state.n_taken
+        encoded = next((share for share in shares if share.payload.n_bytes), None)
+        answer_bytes = BYTES_AN_ANSWER if encoded is None else encoded.payload.n_bytes // len(encoded)
+        n_answers = n_accepted - (shares[0].first if shares else n_taken)
+        vector_bytes = 4 * self._index().scale.n_values
+        return answer_bytes * n_answers + vector_bytes * (n_accepted - n_taken)
 
     def _index(self) -> Index:
         return self.station.index if self.pin is None else self.pin.index

@@ -189,6 +189,24 @@ def test_of_too_many_streams_the_oldest_is_forgotten() -> None:
     assert n_accepted == [1, 1, 0]
 
 
+def test_more_is_kept_the_more_a_stream_has_that_was_not_received() -> None:
+    with open_engine() as engine:
+        n_bytes = []
+        for n_received in (0, 6, 12):
+            connection = Connection(engine, request(*[0.1] * 12, stream_id=str(n_received)))
+            assert connection.answers(12) == list(range(12))
+            connection.cut()
+            again = Connection(engine, request(stream_id=str(n_received), n_received=n_received))
+            again.next()
+            assert again.call.stream is not None
+            n_bytes.append(again.call.stream.n_bytes())
+            again.cut()
+
+    # An answer of the fake index, with its 15 neighbours, has some 800 bytes.
+    assert 12 * 500 < n_bytes[0] < 12 * 2000
+    assert n_bytes[0] > n_bytes[1] > n_bytes[2] == 0
+
+
 def test_a_stopping_server_forgets_what_nobody_waits_for() -> None:
     index = FakeIndex(held=True)
     with open_engine(index) as engine:
