@@ -19,7 +19,7 @@ from miwake.inspection.v1 import (
     reference_service_pb2_grpc,
 )
 from support.certificates import Certificate, make_certificate
-from support.serving import ServerProcess, SmallStation, detail, packed, refused_start, running_server
+from support.serving import ServerProcess, SmallStation, detail, packed, running_server
 
 TIMEOUT_S = 60.0
 TOKEN = "t" * 32
@@ -183,12 +183,3 @@ def test_client_certificates_are_credentials_too(small_station: SmallStation, tm
 
     assert actors == ["line-7"]
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-
-
-def test_a_server_without_its_tokens_does_not_start(small_station: SmallStation, tmp_path: Path) -> None:
-    ended = refused_start(small_station.store, "--token-file", str(tmp_path / "none"))
-
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.splitlines()[-1] == (
-        f"miwake-serve: {tmp_path / 'none'}: tokens cannot be read: No such file or directory"
-    )
