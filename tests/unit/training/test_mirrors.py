@@ -73,6 +73,12 @@ def test_every_mirroring_is_allowed_where_maps_come_either_way_round() -> None:
     assert harmless_mirrors(as_it_is, asked, known) == tuple(Mirror)
 
 
+def test_no_quarter_turn_is_allowed_where_a_mirroring_is_not() -> None:
+    labels = (0, 1, 7)  # at the ends of a diagonal: only a mirroring at it keeps each in its place
+    known, asked = blob_records(300, labels=labels), blob_records(100, seed=1, first_part=300, labels=labels)
+    assert harmless_mirrors(as_it_is, asked, known) == ()
+
+
 def test_one_oriented_pair_of_rare_classes_forbids_what_would_merge_them() -> None:
     labels = (0, 1, 2)
     known, asked = blob_records(300, labels=labels), blob_records(100, seed=1, first_part=300, labels=labels)

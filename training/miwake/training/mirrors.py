@@ -3,7 +3,8 @@
 A bare circuit board looks like one in a mirror, and when it is turned; a connector that lies the other way round is
 a reject. A network that has never seen a mirrored map is asked about mirrored calibration rows. A mirroring is allowed
 for augmentation only if they are no farther from what is known than the rows themselves, and no class is recognised
-worse. A quarter turn is a mirroring at a diagonal and one more, and is measured alike.
+worse. Quarter turns and mirrorings at the diagonals are measured alike, and allowed together with all mirrorings or not
+at all: what lies any way round does so in all eight, and few parts show little about each.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def _conceivable(heat_map_shape: tuple[int, int]) -> tuple[Mirror, ...]:
 def harmless_mirrors(
     embed: Callable[[NDArray[np.float32]], NDArray[np.float32]], queries: Records, references: Records
 ) -> tuple[Mirror, ...]:
-    """Return the mirrorings that change nothing for ``queries``, answered by ``references`` of other parts.
+    """Return the turnings that change nothing for ``queries``, answered by ``references`` of other parts.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def harmless_mirrors(
             continue
         if not _two_classes_swap(queries.labels, found, found_mirrored):
             allowed.append(mirror)
-    return tuple(allowed)
+    return tuple(one for one in allowed if one not in AT_THE_DIAGONAL or len(allowed) == len(Mirror))
 
 
 def _all_lose(
