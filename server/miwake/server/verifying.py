@@ -70,7 +70,7 @@ def verify_jobs(request: verification_pb2.VerifyRequest, index: Index, limits: L
         problem = f"{n_pairs} in one message, expected at most {limits.max_vectors // 2}"
         raise RequestError(field="pairs", problem=problem)
     threshold = index.pairs.threshold(_rate_of(request))
-    together = max(limits.max_batch // 2, 1)
+    together = limits.max_batch
     members: dict[int, verification_pb2.PairMember.ValueType] = {}
     context = wire.read_context(request)
     jobs = [
