@@ -2,7 +2,7 @@
 
 When a server ends a stream while a message is being written, the write fails, and grpc.aio puts INTERNAL in the place
 of the status that the server sent: https://github.com/grpc/grpc/issues/36066. Every status passes by here before it can
-be overwritten.
+be overwritten. Where none comes, the connection is what failed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 FAILED_WRITE_TEXT = "Internal error from Core"
 """What grpc.aio says when a write failed, whatever the reason."""
 
-PATIENCE_S = 1.0
+PATIENCE_S = 0.5
 """How long the server's own status is waited for after a failed write; if it comes, it comes within milliseconds."""
+
+BROKEN_TEXT = "the connection broke while a message was being written"
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ class ReceivedStatus:
             async with asyncio.timeout(PATIENCE_S):
                 await self._has_come.wait()
         except TimeoutError:
-            return error
+            return _broken(error)
         return self._error
 
     def _note(self, call: grpc.aio.Call) -> None:
@@ -54,6 +56,13 @@ class ReceivedStatus:
         if code is not grpc.StatusCode.OK:
             trailers = _result_now(call.trailing_metadata())
             self._error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, details)
+
+
+def _broken(error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+    """Return what a failed write means where the server has said nothing: there is no server any more."""
+    return grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, error.initial_metadata(), error.trailing_metadata(), BROKEN_TEXT
+    )
 
 
 def _result_now(coroutine: Coroutine[Any, Any, T]) -> T:
