@@ -159,6 +159,7 @@ class Stream:
         self._batcher.cancel(self._lane)
         with self._room:
             call, self._call = self._call, None
+            self._state.clear()
             self._room.notify_all()
         if call is not None:
             call.is_taken_over()

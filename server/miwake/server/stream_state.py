@@ -175,6 +175,11 @@ class StreamState(Generic[Payload]):
         while self._unrecorded and self._unrecorded[0].is_recorded:
             self.n_recorded = self._unrecorded.popleft().end
 
+    def clear(self) -> None:
+        """Forget every answer: nobody will ask for one."""
+        for shares in (self._due, self._kept, self._unrecorded):
+            shares.clear()
+
     def shares(self) -> Iterator[Share[Payload]]:
         """Yield all that are due or kept, in order."""
         yield from self._kept
