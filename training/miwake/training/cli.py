@@ -222,11 +222,11 @@ def ablate(
     _wait_without_spinning()
     with _errors_as_one_line():
         from miwake.indexer.threads import pin_threads  # noqa: PLC0415
-        from miwake.training.ablation import arms as naming  # noqa: PLC0415
         from miwake.training.ablation import comparing, running, telling  # noqa: PLC0415
+        from miwake.training.ablation.arms import arms_of  # noqa: PLC0415
 
         common = ["threads=1", *(overrides or ()), *(() if steps is None else (f"steps={steps}",))]
-        chosen = naming.arms_of(arms, common)
+        chosen = arms_of(arms, common)
         places = running.places_of(data, chosen, seeds, out, reading=reading, warn=_warn)
         pin_threads()
         progress = running.Progress(places, tell=lambda line: print(line, file=sys.stderr))

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from miwake.training.presets import Preset
 
-ARM_HELP = "[NAME=]PRESET[,setting=value …], as wide=best,widths=32,64,128; repeatable, the first is compared with."
-
 FEWEST_ARMS = 2
 
 

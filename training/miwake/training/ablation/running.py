@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import DataError, IndexerError
 from miwake.indexer.sources.reader import read_records
+from miwake.indexer.threads import pin_threads
 from miwake.training.ablation.cells import cell_key, data_fingerprint, read_cell, write_cell
 from miwake.training.ablation.measuring import measure
 from miwake.training.errors import AblationError, TrainingError
@@ -146,7 +147,7 @@ def _measured(missing: list[Place], n_jobs: int) -> Iterator[Place]:
         return
     # Forked processes would inherit the locks of the numerical libraries' threads.
     with ProcessPoolExecutor(
-        min(n_jobs, len(missing)), mp_context=get_context("spawn"), initializer=_die_with_parent
+        min(n_jobs, len(missing)), mp_context=get_context("spawn"), initializer=_begin_process
     ) as pool:
         running = {pool.submit(_measure, place): place for place in missing}
         try:
@@ -185,7 +186,8 @@ def _records(source: str, reading: ReadSettings) -> Records:
     return read_records(source, reading)
 
 
-def _die_with_parent() -> None:
-    """Let the system end this process with the one that started it: nobody waits for its cell then."""
+def _begin_process() -> None:
+    """Keep to one thread, and let the system end this process with the one that waits for its cells."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    pin_threads()
