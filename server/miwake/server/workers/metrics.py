@@ -6,9 +6,13 @@ knows no metrics that are asked when scraped, so that a worker writes down its s
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import tempfile
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +37,11 @@ log = structlog.get_logger()
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 """Where there is one, no disk is ever written to by counting."""
+
+PREFIX = "miwake-metrics-"
+
+LEFT_OVER_S = 60.0
+"""A folder without a lock that has not changed for so long is no server's that is just starting."""
 
 ADDED_UP = frozenset({"miwake_queued_vectors", "miwake_open_streams", "miwake_verdict_log_queued"})
 """States of which the workers' are added; of the others the largest is told."""
@@ -76,8 +85,9 @@ def shared_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
     if settings.metrics_port is None:
         yield WorkerMetrics()
         return
-    place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="miwake-metrics-", dir=place) as folder:
+    place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
+    clear_left_over(place)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place) as folder, _locked(Path(folder)):
         own = WorkerMetrics({"PROMETHEUS_MULTIPROC_DIR": folder})
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
@@ -85,6 +95,25 @@ def shared_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
         with exposed(registry, host=metrics_host(settings), port=settings.metrics_port) as address:
             log.info("metrics_exposed", address=address)
             yield own
+
+
+def clear_left_over(place: Path) -> None:
+    """Remove the counts of servers that were killed."""
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError), _locked(folder):
+            if time.time() - folder.stat().st_mtime > LEFT_OVER_S:
+                shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock meanwhile; fail where another process does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class StateWriter:
