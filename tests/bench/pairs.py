@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from miwake.indexer.records import Records
     from miwake.indexer.verdict.pairs import Pairs, PairThreshold
 
-MAX_QUERIES = 600
+MAX_QUERIES = 300
 AT_ONCE = 4096
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from miwake.indexer.telling.describe import HealthDescription, StationDescription
     from miwake.indexer.telling.listing import ListedStation
     from miwake.indexer.verdict.calibration import Calibration, Measured
+    from miwake.indexer.verdict.pairs import PairCalibration
 
 
 def built_lines(built: Built) -> Iterator[str]:
@@ -56,6 +57,25 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
         + f"; without it {evidence.methods['vote'].accuracy:.4f}"
     )
     yield f"thresholds {thresholds.name!r}: {threshold_text(thresholds)}"
+    yield pairs_text(calibration.pairs)
+
+
+def pairs_text(pairs: PairCalibration | None) -> str:
+    """Return what pairs of vectors are verified with, and what was measured of it."""
+    if pairs is None:
+        return "pairs cannot be verified: a rebuild calibrates them, where there is more than one class"
+    promised = [
+        f"at most {one.max_false_accept_rate:.1%} promised (measured {one.false_accept_rate:.2%}, and "
+        f"{one.false_reject_rate:.2%} false rejects)"
+        for one in pairs.promised
+    ]
+    return (
+        f"pairs are verified by {pairs.distance} distance, as measured on {pairs.n_genuine} pairs of one class and "
+        f"{pairs.n_impostor} of two, {pairs.n_parts} parts; equal error rates: "
+        + ", ".join(f"{name} {rate:.2%}" for name, rate in pairs.equal_error_rates.items())
+        + "; false accepts: "
+        + (", ".join(promised) or "too few parts to promise any rate")
+    )
 
 
 def _rates(measured: Measured) -> str:
