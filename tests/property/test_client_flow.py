@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miwake.client.errors import DrainingError
-from miwake.client.flow import Batch, Flow, FlowSettings
+from miwake.client.flow import Batch, Flow
+from miwake.client.flow_settings import FlowSettings
 from miwake.client.packing import pack
 from miwake.client.retry import Retry
 from miwake.inspection.v1 import answer_pb2

@@ -16,7 +16,7 @@ from miwake.client.channel import (
     Connection,
 )
 from miwake.client.errors import ClosedError, translate_error
-from miwake.client.flow import FlowSettings
+from miwake.client.flow_settings import FlowSettings
 from miwake.client.packing import classify_request, inspect_header, search_request
 from miwake.client.reference_calls import References
 from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from miwake.client.answers import Answer
     from miwake.client.channel import Metadata
-    from miwake.client.flow import Batch, FlowSettings
+    from miwake.client.flow import Batch
+    from miwake.client.flow_settings import FlowSettings
     from miwake.client.inspections import Inspection, Vector
     from miwake.inspection.v1 import inspection_service_pb2
     from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from miwake.client.errors import DrainingError, InvalidQueryError, ProtocolError
-from miwake.client.flow import MESSAGE_BYTES, Flow, FlowSettings
+from miwake.client.flow import MESSAGE_BYTES, Flow
+from miwake.client.flow_settings import FlowSettings
 from miwake.client.packing import PackedVector, pack
 from miwake.client.retry import Retry
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from miwake.client.flow import Flow, FlowSettings
+from miwake.client.flow import Flow
+from miwake.client.flow_settings import FlowSettings
 from miwake.client.idle import IdleClock
 from miwake.client.packing import pack
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2

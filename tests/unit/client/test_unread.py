@@ -18,7 +18,7 @@ class Reader:
     def __init__(self) -> None:
         self.n_reads = 0
 
-    def __call__(self) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def __call__(self) -> tuple[np.ndarray, np.ndarray]:
         self.n_reads += 1
         return LABELS, DISTANCES
 
