@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from soak.world import World
 
 NAMES = ("reloads", "cuts", "stops", "hostile", "memory")
-TABLE_WIDTH = 110
+TABLE_WIDTH = 160
 
 app = typer.Typer(add_completion=False)
 
