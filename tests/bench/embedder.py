@@ -20,8 +20,11 @@ SOURCE = "synthetic:parts=60"
 CLASSIC = "smnrt17"
 NETWORKS: dict[str, tuple[str, ...]] = {
     "default": (),
+    "shallow": ("depth=1",),
+    "four_stages": ("depth=1", "widths=16,32,64,128"),
+    "wide": ("widths=24,48,96",),
 }
-"""Name → settings of the default preset that are replaced."""
+"""Name → settings of the default preset that are replaced; docs/recipes.md has their accuracy."""
 
 BATCHES = (1, 16, 64)
 N_ROUNDS, N_IN_A_ROW = 41, 3
