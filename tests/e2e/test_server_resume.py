@@ -45,7 +45,6 @@ WINDOW = 200
 VECTOR = packed(np.linspace(0, 1, 1404, dtype=np.float32)[np.newaxis])
 AWAIT = inspection_service_pb2.AnswerOptions(await_record=True)
 WITHIN_NOTHING = inspection_service_pb2.AnswerOptions(answer_within=duration_pb2.Duration())
-COUNTER = "miwake_verdicts_total"
 
 
 def first_request(stream_id: str, n_received: int | None = None) -> inspection_service_pb2.InspectRequest:
@@ -141,10 +140,15 @@ def n_computed(server: ServerProcess) -> float:
     """Return how many verdicts the server has counted; the search waits until the last batch is counted, too."""
     with connected(server.address) as stub:
         stub.SearchNeighbours(inspection_service_pb2.SearchNeighboursRequest(vectors=VECTOR), timeout=TIMEOUT_S)
+    return scraped(server, "miwake_verdicts_total")
+
+
+def scraped(server: ServerProcess, name: str) -> float:
+    """Return the sum of a metric over its labels."""
     [bound] = server.events("metrics_exposed")
     with urllib.request.urlopen(f"http://{bound['address']}/metrics", timeout=TIMEOUT_S) as response:
         families = list(text_string_to_metric_families(response.read().decode()))
-    return sum(sample.value for family in families for sample in family.samples if sample.name == COUNTER)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
 @pytest.mark.parametrize("size", [1, 16, 64])
@@ -164,6 +168,7 @@ def test_whatever_byte_a_connection_breaks_at_nothing_is_missing_or_doubled_or_c
     assert proxy.n_cuts >= 5
     assert outcomes(client.answers) == outcomes(unbroken)
     assert n_computed(metered) - n_before == len(vectors)
+    assert scraped(metered, "miwake_parked_streams") >= 1
 
 
 def test_a_new_call_takes_the_stream_over_and_the_old_one_is_told(
@@ -239,18 +244,18 @@ def test_a_second_stream_of_the_same_name_is_refused_and_the_first_goes_on(
     assert [answer.sequence for answer in answers] == [0, 1]
 
 
-def test_a_stream_goes_on_after_the_server_was_killed(
+def test_a_stream_goes_on_at_another_server_after_its_own_was_killed(
+    metered: ServerProcess,
     small_station: SmallStation,
     tmp_path: Path,
     vectors: list[vector_pb2.InspectionVector],
     unbroken: list[answer_pb2.Answer],
 ) -> None:
     client = BareClient(vectors)
-    with running_server(small_station.store, tmp_path / "first") as server, connected(server.address) as stub:
+    with running_server(small_station.store, tmp_path / "log") as server, connected(server.address) as stub:
         client.call(stub, when_answered=(300, lambda: server.process.send_signal(signal.SIGKILL)))
     n_before = len(client.answers)
-    with running_server(small_station.store, tmp_path / "second") as server:
-        client.run(server.address)
+    client.run(metered.address)
 
     assert 300 <= n_before < len(vectors)
     assert outcomes(client.answers) == outcomes(unbroken)

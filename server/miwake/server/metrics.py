@@ -165,6 +165,9 @@ class StateCollector(Collector):
             "miwake_queued_vectors", "Vectors that wait to be computed.", self._engine.batcher.n_queued
         )
         yield GaugeMetricFamily("miwake_open_streams", "Open Inspect streams.", self._engine.calls.n_streams)
+        yield GaugeMetricFamily(
+            "miwake_parked_streams", "Streams without a call that can be taken up again.", self._engine.streams.n_parked
+        )
         generation = GaugeMetricFamily(
             "miwake_generation",
             "1 for what answers.",

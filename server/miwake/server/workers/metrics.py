@@ -43,7 +43,9 @@ PREFIX = "miwake-metrics-"
 LEFT_OVER_S = 60.0
 """A folder without a lock that has not changed for so long is no server's that is just starting."""
 
-ADDED_UP = frozenset({"miwake_queued_vectors", "miwake_open_streams", "miwake_verdict_log_queued"})
+ADDED_UP = frozenset(
+    {"miwake_queued_vectors", "miwake_open_streams", "miwake_parked_streams", "miwake_verdict_log_queued"}
+)
 """States of which the workers' are added; of the others the largest is told."""
 
 
