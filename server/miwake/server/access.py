@@ -162,7 +162,7 @@ class Access:
         shown = _shown(context.invocation_metadata())
         if self._tokens is not None and shown:
             return self._tokens.name_of(shown) or ""
-        names: Sequence[bytes] = context.auth_context().get("x509_common_name") or ()
+        names: Any = context.auth_context().get("x509_common_name")  # several bytes, whatever its stubs say
         return names[0].decode(errors="replace") if names else ""
 
     def actor_of(self, context: grpc.ServicerContext, said: str) -> str:

@@ -87,7 +87,7 @@ def slow(address: str, _: NDArray[np.float32], n: int) -> None:
 
     def connect_all() -> None:
         opened = []
-        for _ in range(n):
+        for _number in range(n):
             with suppress(OSError):
                 opened.append(socket.create_connection((host, int(port)), timeout=5))
                 opened[-1].sendall(b"PRI * HT")
