@@ -83,7 +83,7 @@ def malformed(address: str, _: NDArray[np.float32], n: int) -> None:
 
 def slow(address: str, _: NDArray[np.float32], n: int) -> None:
     """Open connections that never get to the end of their first line, again and again."""
-    host, _, port = address.rpartition(":")
+    host, port = address.rsplit(":", 1)
 
     def connect_all() -> None:
         opened = []
