@@ -215,8 +215,8 @@ class Client:
     ) -> list[PairAnswer]:
         """Return of each query whether it is of the same class as the reference in its place.
 
-        The two are not exchangeable: SOART3 says how well a reference explains a query. What calibration measured holds for
-        references as the station's, whose parts the embedder knows; of two new parts it says less.
+        The two are not exchangeable: SOART3 says how well a reference explains a query. What calibration measured holds
+        for references as the station's, whose parts the embedder knows; of two new parts it says less.
 
         Parameters
         ----------
