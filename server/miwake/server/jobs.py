@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -204,3 +204,10 @@ class Delivery:
 
     def __len__(self) -> int:
         return sum(len(answered.items) for answered in self.answered)
+
+    def without_vectors(self) -> Delivery:
+        """Return the same answers without the vectors that were asked about, which take most of the memory."""
+        answered = tuple(
+            replace(one, items=replace(one.items, vectors=one.items.vectors[:0].copy())) for one in self.answered
+        )
+        return replace(self, answered=answered)

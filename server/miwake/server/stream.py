@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BYTES_AN_ANSWER = 2048
 """Of an answer, where none has been encoded yet: for what is kept of streams together."""
 
+MANY_DUE = 32
+"""Answers that wait to be sent: those beyond may wait for long, and their vectors are let go of."""
+
 
 class Call(Protocol):
     """What reads a stream and sends its answers, for as long as its connection lasts."""
@@ -229,21 +232,23 @@ class Stream:
         """
         with self._room:
             shares = list(self._state.shares())
-            n_accepted, n_taken = self._state.n_accepted, self._state.n_taken
+            n_accepted, n_answered = self._state.n_accepted, self._state.n_answered
         encoded = next((share for share in shares if share.payload.n_bytes), None)
         answer_bytes = BYTES_AN_ANSWER if encoded is None else encoded.payload.n_bytes // len(encoded)
-        n_answers = n_accepted - (shares[0].first if shares else n_taken)
+        n_answers = n_accepted - (shares[0].first if shares else n_answered)
         vector_bytes = 4 * self._index().scale.n_values
-        return answer_bytes * n_answers + vector_bytes * (n_accepted - n_taken)
+        return answer_bytes * n_answers + vector_bytes * (n_accepted - n_answered)
 
     def _index(self) -> Index:
         return self.station.index if self.pin is None else self.pin.index
 
     def _deliver(self, delivery: Delivery) -> None:
         recorder = self._recorder
+        # Without the lock: a number that is a little old does no harm.
+        is_waiting = self._call is None or self._state.n_answered - self._state.n_taken >= MANY_DUE
         with self._room:
             share = self._state.answer(
-                Answers(delivery),
+                Answers(delivery.without_vectors() if is_waiting else delivery),
                 len(delivery),
                 is_held=delivery.awaits_record,
                 is_to_be_recorded=recorder is not None,

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from miwake.indexer.answers import VerdictBatch
+from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
 from miwake.server.batcher import Batcher
 from miwake.server.engine import Engine
@@ -205,6 +210,38 @@ def test_more_is_kept_the_more_a_stream_has_that_was_not_received() -> None:
     # An answer of the fake index, with its 15 neighbours, has some 800 bytes.
     assert 12 * 500 < n_bytes[0] < 12 * 2000
     assert n_bytes[0] > n_bytes[1] > n_bytes[2] == 0
+
+
+class WatchingIndex(FakeIndex):
+    """Knows which of the vectors it was asked about are still kept by somebody."""
+
+    def __init__(self) -> None:
+        super().__init__(held=True)
+        self.asked_about: list[weakref.ref[NDArray[np.float32]]] = []
+        self.entered_third = threading.Event()
+
+    def classify(
+        self, vectors: NDArray[np.float32], *, n_neighbours: int, options: SearchOptions = AS_CALIBRATED
+    ) -> VerdictBatch:
+        self.asked_about.append(weakref.ref(vectors))
+        if len(self.asked_about) == 3:
+            self.entered_third.set()
+        return super().classify(vectors, n_neighbours=n_neighbours, options=options)
+
+
+def test_answers_that_nobody_fetches_let_go_of_their_vectors() -> None:
+    index = WatchingIndex()
+    with open_engine(index) as engine:
+        broken = Connection(engine, request(*[0.1] * 12, stream_id="s"))
+        assert index.entered.wait(TIMEOUT_S)
+        broken.cut()
+        index.gate.set()
+        assert index.entered_third.wait(TIMEOUT_S)
+        kept = index.asked_about[0]()
+        responses = Connection(engine, request(stream_id="s", n_received=0)).finish()
+
+    assert kept is None
+    assert sequences(responses) == list(range(12))
 
 
 def test_a_stopping_server_forgets_what_nobody_waits_for() -> None:
