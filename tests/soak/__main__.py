@@ -57,7 +57,7 @@ def soak(
             found = _parts(short=short)[name](world)
             seconds = time.perf_counter() - begin
         log.print(f"soak: {name}: {found.n} in {seconds:.0f} s, {_verdict(is_good=found.is_good)}")
-        for problem in (*found.broken, *(f"control: {harm} is not seen" for harm in found.unseen)):
+        for problem in (*found.broken, *found.details, *(f"control: {harm} is not seen" for harm in found.unseen)):
             log.print(f"soak: {name}: {problem}", markup=False)
         report["parts"][name] = _told(found, seconds)
         out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

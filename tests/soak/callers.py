@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
-from soak.ledger import Ledger, Observed, Told
+from soak.ledger import Ledger, Observed, Told, state
 from support.serving import connected
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Caller:
 
     def _run(self) -> None:
         with connected(self._address) as stub:
-            call = stub.Inspect(self._requests(), timeout=TIMEOUT_S)
+            call = stub.Inspect(self._requests())
             try:
                 for response in call:
                     self._receive(response)
@@ -103,7 +103,7 @@ class Caller:
         if response.HasField("draining"):
             self.n_accepted = response.draining.n_accepted
         for answer in response.answers:
-            one = observed(answer, response.provenance.revision)
+            one = observed(answer, response.provenance)
             self.ledger.take(one)
             if len(self.answers) < self.N_KEPT:
                 self.answers.append(one)
@@ -112,8 +112,8 @@ class Caller:
             self._changed.notify_all()
 
 
-def observed(answer: answer_pb2.Answer, revision: int) -> Observed:
+def observed(answer: answer_pb2.Answer, provenance: answer_pb2.Provenance) -> Observed:
     """Return an answer as a ledger takes it."""
     verdict = answer.verdict
     told = Told(verdict.label, verdict.neighbours.reference_ids[0]) if answer.HasField("verdict") else None
-    return Observed(answer.sequence, answer.id, revision, told)
+    return Observed(answer.sequence, answer.id, state(provenance.generation, provenance.revision), told)

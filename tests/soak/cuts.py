@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.client import Client, Inspection, Retry
-from soak.ledger import Ledger, Observed, Told, unseen
-from soak.parts import Found, harm_of
+from soak.ledger import Ledger, Observed, Told, state, unseen
+from soak.parts import Found, details_of, harm_of
 from support.cutting_proxy import CuttingProxy
 from support.serving import running_server
 
@@ -97,6 +97,7 @@ def cut_streams(world: World, n_cuts: int, *, seed: int = 0) -> Found:
         n=sum(caller.n_resumed for caller in callers),
         n_answers=sum(ledger.n_answered for ledger in ledgers),
         harm=harm_of(ledgers),
+        details=details_of(ledgers),
         unseen=unseen(callers[0].answers, world.expected),
         figures={"streams": len(ledgers), "connections_cut": sum(caller.n_cuts for caller in callers)},
     )
@@ -117,4 +118,4 @@ def _items(world: World) -> Iterator[Inspection]:
 def _observed(answer: Answer) -> Observed:
     verdict = answer.verdict
     told = None if verdict is None else Told(verdict.label, verdict.neighbours.ids[0])
-    return Observed(answer.sequence, answer.id, answer.provenance.revision, told)
+    return Observed(answer.sequence, answer.id, state(answer.provenance.generation, answer.provenance.revision), told)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+FIRST = "g000001"
+MOST_DETAILS = 5
 HARMS = ("missing", "doubled", "reordered", "wrong", "mixed")
 
 
@@ -23,16 +25,27 @@ class Observed(NamedTuple):
 
     Attributes
     ----------
-    sequence, id, revision
-        As the answer and the provenance beside it say.
+    sequence, id
+        As the answer says.
+    state : text
+        Which references the provenance beside it names, see ``state``.
     told : Told or None
         None where it is an error.
     """
 
     sequence: int
     id: str
-    revision: int
+    state: str
     told: Told | None
+
+
+def state(generation: str, revision: int) -> str:
+    """Return what tells apart the answers of a world's two kinds of generations: its first, and all built later.
+
+    A first generation that is rolled back to answers as of revision 1. Once another is published it may answer as of
+    revision 2 for the moment that it takes to open the other.
+    """
+    return f"{'first' if generation == FIRST else 'later'} as of {revision}"
 
 
 class Ledger:
@@ -40,16 +53,25 @@ class Ledger:
 
     Parameters
     ----------
-    expected : mapping of revision to Q answers
-        Of every query; no query has the same in two revisions.
+    expected : mapping of state to Q answers
+        Of every query.
+
+    Attributes
+    ----------
+    harm : counter
+    details : list of text
+        What the first wrong or mixed answers were.
+    states : counter
+        How many answers were of which.
     """
 
-    def __init__(self, expected: Mapping[int, Sequence[Told]]) -> None:
+    def __init__(self, expected: Mapping[str, Sequence[Told]]) -> None:
         self._expected = expected
         self._seen: set[int] = set()
         self._greatest = -1
         self.harm: Counter[str] = Counter()
-        self.revisions: Counter[int] = Counter()
+        self.details: list[str] = []
+        self.states: Counter[str] = Counter()
 
     @property
     def n_answered(self) -> int:
@@ -64,7 +86,7 @@ class Ledger:
             self.harm["reordered"] += 1
         self._seen.add(one.sequence)
         self._greatest = max(self._greatest, one.sequence)
-        self.revisions[one.revision] += 1
+        self.states[one.state] += 1
         self._compare(one)
 
     def close(self, n_due: int) -> None:
@@ -73,10 +95,12 @@ class Ledger:
         self.harm["wrong"] += sum(sequence >= n_due for sequence in self._seen)
 
     def _compare(self, one: Observed) -> None:
-        answers = {revision: told[one.sequence % len(told)] for revision, told in self._expected.items()}
-        if one.told == answers.get(one.revision) and one.id == str(one.sequence):
+        answers = {name: told[one.sequence % len(told)] for name, told in self._expected.items()}
+        if one.told == answers.get(one.state) and one.id == str(one.sequence):
             return
         self.harm["mixed" if one.told in answers.values() and one.id == str(one.sequence) else "wrong"] += 1
+        if len(self.details) < MOST_DETAILS:
+            self.details.append(f"{one}, expected one of {answers}")
 
 
 def _without_one(answers: list[Observed]) -> list[Observed]:
@@ -95,8 +119,9 @@ def _with_a_neighbours_verdict(answers: list[Observed]) -> list[Observed]:
     return [answers[0]._replace(told=answers[1].told), *answers[1:]]
 
 
-def _with_another_revision(answers: list[Observed]) -> list[Observed]:
-    return [answers[0]._replace(revision=answers[0].revision % 2 + 1), *answers[1:]]
+def _of_another_generation(answers: list[Observed]) -> list[Observed]:
+    first, later = state(FIRST, 1), state("", 2)
+    return [answers[0]._replace(state=later if answers[0].state == first else first), *answers[1:]]
 
 
 DOCTORED: Mapping[str, Callable[[list[Observed]], list[Observed]]] = {
@@ -104,13 +129,13 @@ DOCTORED: Mapping[str, Callable[[list[Observed]], list[Observed]]] = {
     "doubled": _with_one_twice,
     "reordered": _with_two_exchanged,
     "wrong": _with_a_neighbours_verdict,
-    "mixed": _with_another_revision,
+    "mixed": _of_another_generation,
 }
 """Harm → what does it to good answers: a ledger that does not see it proves nothing."""
 
 
-def unseen(answers: list[Observed], expected: Mapping[int, Sequence[Told]]) -> list[str]:
-    """Return the harms that a ledger does not see when they are done to good answers of revision 1 or 2."""
+def unseen(answers: list[Observed], expected: Mapping[str, Sequence[Told]]) -> list[str]:
+    """Return the harms that a ledger does not see when they are done to good answers."""
     found = []
     for harm, doctored in DOCTORED.items():
         ledger = Ledger(expected)

@@ -28,6 +28,8 @@ class Found:
         What else was measured.
     broken : list of text
         Bounds on figures that do not hold.
+    details : list of text
+        What some of the harm was.
     """
 
     n: int
@@ -36,6 +38,7 @@ class Found:
     unseen: list[str] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -49,3 +52,8 @@ def harm_of(ledgers: list[Ledger]) -> Counter[str]:
     for ledger in ledgers:
         together += ledger.harm
     return together
+
+
+def details_of(ledgers: list[Ledger]) -> list[str]:
+    """Return what some of it was."""
+    return [detail for ledger in ledgers for detail in ledger.details]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from miwake.inspection.v1 import index_service_pb2, index_service_pb2_grpc
 from soak.callers import Caller
-from soak.ledger import unseen
-from soak.parts import Found, harm_of
+from soak.ledger import FIRST, state, unseen
+from soak.parts import Found, details_of, harm_of
 from support.serving import open_channel, running_server
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ def reload_under_load(world: World, n_reloads: int) -> Found:
         for caller in callers:
             caller.join()
     ledgers = [caller.ledger for caller in callers]
-    revisions = {revision for ledger in ledgers for revision in ledger.revisions}
+    seen = {name for ledger in ledgers for name in ledger.states}
     return Found(
         n=n_reloads,
         n_answers=sum(ledger.n_answered for ledger in ledgers),
         harm=harm_of(ledgers),
+        details=details_of(ledgers),
         unseen=unseen(callers[0].answers, world.expected),
-        broken=[] if revisions == set(world.expected) else [f"answers of revisions {revisions} only"],
+        broken=[] if {state(FIRST, 1), state("", 2)} <= seen else [f"answers of {seen} only"],
     )
 
 
@@ -59,7 +60,7 @@ def _reloads(stub: index_service_pb2_grpc.IndexServiceStub) -> Iterator[str]:
     while True:
         number += 1
         if number % 2:
-            request = index_service_pb2.RollBackIndexRequest(generation="g000001")
+            request = index_service_pb2.RollBackIndexRequest(generation=FIRST)
             yield stub.RollBackIndex(request, timeout=TIMEOUT_S).index.serving
         elif number % REBUILT_EVERY == 0:
             newest = _rebuilt(stub)

@@ -14,7 +14,7 @@ import numpy as np
 from miwake.server.verdict_log.folder import segments
 from soak.callers import Caller
 from soak.ledger import unseen
-from soak.parts import Found, harm_of
+from soak.parts import Found, details_of, harm_of
 from support.serving import running_server
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ def stop_under_load(world: World, n_stops: int, *, seed: int = 0) -> Found:
     random = np.random.default_rng(seed)
     harm: Counter[str] = Counter()
     broken: list[str] = []
+    details: list[str] = []
     n_answers = 0
     for number in range(n_stops):
         verdicts = world.folder / f"verdicts-{number}"
         callers, status = _stop_once(world, verdicts, random.uniform(0, LONGEST_S))
-        harm += harm_of([caller.ledger for caller in callers])
-        n_answered = sum(caller.ledger.n_answered for caller in callers)
+        ledgers = [caller.ledger for caller in callers]
+        harm += harm_of(ledgers)
+        details += details_of(ledgers)
+        n_answered = sum(ledger.n_answered for ledger in ledgers)
         harm["unrecorded"] += abs(n_answered - _n_recorded(verdicts))
         harm["untold"] += sum(caller.n_accepted is None for caller in callers)
         harm["cut"] += sum(caller.code is not grpc.StatusCode.OK for caller in callers)
@@ -49,6 +52,7 @@ def stop_under_load(world: World, n_stops: int, *, seed: int = 0) -> Found:
         harm=+harm,
         unseen=unseen(callers[-1].answers, world.expected),
         broken=broken,
+        details=details,
     )
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.build import rebuild
-from miwake.indexer.opening import open_index
+from miwake.indexer.opening import follow, open_index
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
-from soak.ledger import Told
+from soak.ledger import FIRST, Told, state
 from support.serving import STATION
 
 if TYPE_CHECKING:
@@ -36,15 +36,16 @@ class World:
         For logs and copies.
     store : Path
         Its first generation is of revision 1; the second, of revision 2, is current, and has the queries among its
-        references.
+        references, so that it answers every query otherwise.
     queries : (Q, V) float32
-    expected : revision → Q answers
+    expected : state → Q answers
+        See ``soak.ledger.state``.
     """
 
     folder: Path
     store: Path
     queries: NDArray[np.float32]
-    expected: dict[int, tuple[Told, ...]]
+    expected: dict[str, tuple[Told, ...]]
 
 
 def make_world(folder: Path, station: SmallStation) -> World:
@@ -52,7 +53,8 @@ def make_world(folder: Path, station: SmallStation) -> World:
     store = folder / "store"
     shutil.copytree(station.store, store)
     queries = station.queries[:N_QUERIES]
-    before = answers_of(open_index(store / STATION), queries)
+    first = open_index(store / STATION)
+    before = answers_of(first, queries)
     records = replace(
         station.more.take(np.zeros(len(queries), dtype=np.intp)),
         vectors=queries,
@@ -61,10 +63,12 @@ def make_world(folder: Path, station: SmallStation) -> World:
     )
     with ReferenceStore.open(store / STATION) as references:
         references.add(records, actor="soak")
+    changed = answers_of(follow(first, store / STATION), queries)
     rebuild(StationFolder(store / STATION))
     after = answers_of(open_index(store / STATION), queries)
     assert all(one != other for one, other in zip(before, after, strict=True)), "the generations answer alike"
-    return World(folder, store, queries, {1: before, 2: after})
+    expected = {state(FIRST, 1): before, state(FIRST, 2): changed, state("", 2): after}
+    return World(folder, store, queries, expected)
 
 
 def answers_of(index: InspectionIndex, queries: NDArray[np.float32]) -> tuple[Told, ...]:

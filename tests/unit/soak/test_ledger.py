@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from soak.ledger import DOCTORED, HARMS, Ledger, Observed, Told, unseen
+from soak.ledger import DOCTORED, HARMS, Ledger, Observed, Told, state, unseen
 
-EXPECTED = {1: (Told(0, "a"), Told(1, "b"), Told(2, "c")), 2: (Told(0, "own-0"), Told(0, "own-1"), Told(0, "own-2"))}
-GOOD = [Observed(number, str(number), 1, EXPECTED[1][number % 3]) for number in range(6)]
+FIRST, LATER = state("g000001", 1), state("g000002", 2)
+EXPECTED = {
+    FIRST: (Told(0, "a"), Told(1, "b"), Told(2, "c")),
+    LATER: (Told(0, "own-0"), Told(0, "own-1"), Told(0, "own-2")),
+}
+GOOD = [Observed(number, str(number), FIRST, EXPECTED[FIRST][number % 3]) for number in range(6)]
 
 
 def ledger_of(answers: list[Observed], n_due: int) -> Ledger:
@@ -17,11 +21,11 @@ def ledger_of(answers: list[Observed], n_due: int) -> Ledger:
 
 
 def test_good_answers_of_two_generations_are_no_harm() -> None:
-    after = [Observed(number, str(number), 2, EXPECTED[2][number % 3]) for number in range(6, 9)]
+    after = [Observed(number, str(number), LATER, EXPECTED[LATER][number % 3]) for number in range(6, 9)]
 
     ledger = ledger_of([*GOOD, *after], 9)
 
-    assert (ledger.harm.total(), ledger.n_answered, dict(ledger.revisions)) == (0, 9, {1: 6, 2: 3})
+    assert (ledger.harm.total(), ledger.n_answered, dict(ledger.states)) == (0, 9, {FIRST: 6, LATER: 3})
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -46,4 +50,4 @@ def test_the_control_sees_every_harm_where_the_answers_differ() -> None:
 def test_the_control_tells_what_cannot_be_seen_where_all_answers_are_alike() -> None:
     alike = [one._replace(told=Told(0, "a")) for one in GOOD]
 
-    assert unseen(alike, {1: (Told(0, "a"),)}) == ["wrong"]
+    assert unseen(alike, {FIRST: (Told(0, "a"),)}) == ["wrong"]
