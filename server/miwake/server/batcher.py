@@ -1,15 +1,12 @@
 """One compute thread for all callers: it takes what is queued when it is free, and waits for nothing else.
 
-Every caller has a lane, a queue of its own. A batch takes one job from each lane in turn, so that a caller with much to
-ask delays the others by one batch at most, and a lane's jobs are answered in their order. A batch asks one index once:
-one generation, one number of neighbours.
+Every caller has a lane, a queue of its own, whose jobs are answered in their order; lanes take turns. A batch asks one
+index once: one generation, one number of neighbours.
 """
 
 from __future__ import annotations
 
-import math
 import threading
-from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from miwake.server.compute import answer
 from miwake.server.errors import OverloadedError, StoppingError
 from miwake.server.jobs import Delivery
+from miwake.server.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from miwake.indexer.answers import NeighbourBatch, PairBatch, VerdictBatch
     from miwake.server.index import Index
     from miwake.server.jobs import Answered, Job
+    from miwake.server.lanes import Lane
 
 RETRY_AFTER_S = 0.25
 """When a refused caller should try again: the queue's worth of vectors is computed in about that time."""
@@ -35,25 +34,6 @@ HELD_UP_S = 0.05
 
 TOLD_EVERY_S = 5.0
 """No caller is told more often than this: in a lasting overload telling them must not add to it."""
-
-
-class Lane:
-    """One caller's jobs, in order, and whom it tells; what is told must not block.
-
-    Parameters
-    ----------
-    deliver : function of Delivery
-        Called on the compute thread with what is answered.
-    hold_up : function of seconds, optional
-        Called where the queue has been full for a while: when to look again.
-    """
-
-    def __init__(self, deliver: Callable[[Delivery], object], hold_up: Callable[[float], object] | None = None) -> None:
-        self.deliver = deliver
-        self.hold_up = hold_up
-        self.held_up_at = -math.inf
-        self.jobs: deque[Job] = deque()
-        self.is_cancelled = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +88,7 @@ class Batcher:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._ring: deque[Lane] = deque()
+        self._lanes = Lanes()
         self._n_queued = 0
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="compute")
@@ -152,9 +132,7 @@ class Batcher:
                 return
             if self._is_closed:
                 raise StoppingError
-            if not lane.jobs:
-                self._ring.append(lane)
-            lane.jobs.extend(jobs)
+            self._lanes.queue(lane, jobs)
             self._n_queued += sum(len(job.items) for job in jobs)
             self._work.notify()
 
@@ -170,10 +148,7 @@ class Batcher:
         """Forget what a caller has queued; it is computed no more, and nothing further is taken from it."""
         with self._lock:
             lane.is_cancelled = True
-            if lane.jobs:
-                self._ring.remove(lane)
-                self._n_queued -= sum(len(job.items) for job in lane.jobs)
-                lane.jobs.clear()
+            self._n_queued -= sum(len(job.items) for job in self._lanes.forget(lane))
             self._room.notify_all()
 
     def _run(self) -> None:
@@ -183,31 +158,13 @@ class Batcher:
     def _take(self) -> list[tuple[Lane, Job]]:
         """Return what the next batch is made of; nothing once all is answered and the batcher is closed."""
         with self._lock:
-            while not self._ring and not self._is_closed:
+            while not self._lanes and not self._is_closed:
                 self._work.wait()
-            batch = self._gather() if self._ring else []
+            batch = self._lanes.take(self._max_batch)
             n_taken = sum(len(job.items) for _, job in batch)
             self._n_queued -= n_taken
             self._room.notify(n_taken)
             return batch
-
-    def _gather(self) -> list[tuple[Lane, Job]]:
-        batch: list[tuple[Lane, Job]] = []
-        passed_over: list[Lane] = []
-        first = self._ring[0].jobs[0]
-        n_items = 0
-        while self._ring and n_items < self._max_batch:
-            lane = self._ring.popleft()
-            job = lane.jobs[0]
-            if batch and (n_items + len(job.items) > self._max_batch or not job.goes_with(first)):
-                passed_over.append(lane)
-                continue
-            batch.append((lane, lane.jobs.popleft()))
-            n_items += len(job.items)
-            if lane.jobs:
-                self._ring.append(lane)
-        self._ring.extendleft(reversed(passed_over))
-        return batch
 
     def _compute(self, batch: list[tuple[Lane, Job]]) -> None:
         started = perf_counter()

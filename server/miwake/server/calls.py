@@ -11,9 +11,9 @@ from queue import SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from miwake.server.batcher import Lane
 from miwake.server.errors import DeadlineError, OverloadedError, StoppingError
 from miwake.server.jobs import Task
+from miwake.server.lanes import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from miwake.server import wire
-from miwake.server.batcher import Lane
 from miwake.server.errors import RequestError
 from miwake.server.intake import verdict_jobs
 from miwake.server.jobs import Delivery
+from miwake.server.lanes import Lane
 from miwake.server.stream_state import StreamState
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from queue import SimpleQueue
 
 import pytest
 
-from miwake.server.batcher import Batcher, Lane
+from miwake.server.batcher import Batcher
 from miwake.server.errors import OverloadedError, StoppingError
 from miwake.server.jobs import Delivery, Task
+from miwake.server.lanes import Lane
 from support.index import POISON, FakeIndex
 from support.jobs import answered_firsts, make_job
 
