@@ -9,14 +9,14 @@ import asyncio
 import sys
 import threading
 from contextlib import AsyncExitStack, ExitStack
-from itertools import cycle, repeat
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
 
 from miwake.inspection.v1 import inspection_service_pb2_grpc
-from support.serving import connected, open_channel, packed, requests_of
+from support.serving import open_channel, packed, requests_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -27,6 +27,7 @@ PER_CONNECTION = 100
 HUGE_BYTES = 200 << 20
 BETWEEN_S = {"huge": 3.0, "malformed": 0.05}
 TIMEOUT_S = 120
+STALLED_S = 2.0
 CLASSIFY = "/miwake.inspection.v1.InspectionService/Classify"
 INSPECT = "/miwake.inspection.v1.InspectionService/Inspect"
 
@@ -59,10 +60,30 @@ async def _idle(address: str, message: inspection_service_pb2.InspectRequest, n:
 
 
 def deaf(address: str, message: inspection_service_pb2.InspectRequest, n: int) -> None:
-    """Send without end, and never read."""
+    """Send without end, and never read; ready once the server takes nothing more from any of them.
+
+    Until then they are callers like others, which ask much. Their windows do not grow, or that would take minutes.
+    """
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
+    n_sent = 0
+
+    def without_end() -> Iterator[inspection_service_pb2.InspectRequest]:
+        nonlocal n_sent
+        while True:
+            n_sent += 1
+            yield message
+
     with ExitStack() as connections:
-        stubs = [connections.enter_context(connected(address)) for _ in range(max(1, n // PER_CONNECTION))]
-        calls = [stubs[number % len(stubs)].Inspect(repeat(message)) for number in range(n)]
+        channels = [
+            connections.enter_context(grpc.insecure_channel(address, options=options))
+            for _ in range(max(1, n // PER_CONNECTION))
+        ]
+        stubs = [inspection_service_pb2_grpc.InspectionServiceStub(channel) for channel in channels]
+        calls = [stubs[number % len(stubs)].Inspect(without_end()) for number in range(n)]
+        between, before = threading.Event(), -1
+        while n_sent != before:
+            before = n_sent
+            between.wait(STALLED_S)
         _work_until_the_end()
         for call in calls:
             call.cancel()
