@@ -87,7 +87,7 @@ def calibrate(
     seed: int = 0,
     find_more: Find | None = None,
 ) -> Calibrated:
-    """Fit mix, vote, probabilities and thresholds, and choose the method that measures best.
+    """Fit mix, vote, probabilities and thresholds, and choose the method that measures best beyond chance.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def calibrate(
     measured = bench.measured(rerank)
     crossed = cross_fit(bench, measured, vote)
     methods = {METHODS[method]: _rates(bench, crossed.found[:, method - 1]) for method in LabelMethod}
-    method = max(LabelMethod, key=lambda one: (methods[METHODS[one]].accuracy, one == LabelMethod.VOTE))
+    method = _choose_method(crossed.found == bench.truth[:, None])
     mix = measured.fit_mix(np.arange(len(bench.truth)))
     weighed = bench.weigh(measured.candidates, mix, vote)
     scores = scores_of(bench, measured.candidates, crossed, method, rows)
@@ -232,6 +232,18 @@ def _choose_rerank(bench: Bench, vote: VoteSettings, n_candidates: int) -> tuple
             best = settings
     accuracy = {f"{one.space} {one.p_eta}/{one.p_gamma}": float(hits.mean()) for one, hits in right.items()}
     return best, accuracy
+
+
+def _choose_method(right: NDArray[np.bool_]) -> LabelMethod:
+    """Return the way to a label that is right most often (Q, methods), the vote unless beaten beyond chance."""
+    best, usual = LabelMethod.VOTE, right[:, LabelMethod.VOTE - 1]
+    for method in LabelMethod:
+        hits = right[:, method - 1]
+        gained, lost = int((hits & ~usual).sum()), int((~hits & usual).sum())
+        # McNemar, as for re-ranking.
+        if gained - lost > 2 * np.sqrt(gained + lost) and hits.mean() > right[:, best - 1].mean():
+            best = method
+    return best
 
 
 def _rates(bench: Bench, found: NDArray[np.intp]) -> Measured:

@@ -189,8 +189,8 @@ def largest_shown(rate: float, n_parts: int, *, confidence: float = CONFIDENCE) 
 
     Examples
     --------
-    >>> largest_shown(0.1, 28) is None, largest_shown(0.1, 29)
-    (True, 0.0)
+    >>> largest_shown(0.1, 28) is None, largest_shown(0.1, 29) is None
+    (True, False)
     """
 
     def is_shown(mean: float) -> bool:
