@@ -296,13 +296,13 @@ def test_a_stream_that_the_queue_holds_up_is_told_so(
             response.back_off.retry_after.ToMilliseconds() for response in responses if response.HasField("back_off")
         )
 
-    threads = [threading.Thread(target=stream) for _ in range(3)]
+    threads = [threading.Thread(target=stream) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(TIMEOUT_S)
 
-    assert n_answers == [4000] * 3
+    assert n_answers == [4000] * 8
     assert back_offs
     assert min(back_offs) > 0
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.service.load import Plan
 from soak.parts import Found
+from support.modules import environment
 from support.serving import running_server
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _attacker(kind: str, server: ServerProcess, queries: Path, number: int) -> I
     """Start callers who do harm, and yield what waits until they do."""
     command = [sys.executable, "-m", "soak.attackers", kind, server.address, str(queries), str(number)]
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout is not None
         assert process.stdin is not None

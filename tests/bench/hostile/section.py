@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.inspection.v1 import inspection_service_pb2
+from support.modules import environment
 from support.serving import build_small_station, connected, packed, running_server
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def measure() -> dict[str, float | str]:
 @contextmanager
 def _attacked(server: ServerProcess, queries: Path, kind: str, n: int) -> Iterator[None]:
     command = [sys.executable, "-m", "bench.hostile.attack", server.address, str(queries), kind, str(n)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"

@@ -103,7 +103,7 @@ class Milvus:
             "fetches": fetches,
         }
         command = _client_command(self.python, "run", self.port, self.folder, json.dumps(plan))
-        with on_core(-1), started(command, environment=_client_environment(self.folder)) as load:
+        with on_core(-1), started(command, variables=_client_environment(self.folder)) as load:
             return load.go(self.pid)
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.modules import environment
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -67,10 +69,10 @@ class Load:
 
 
 @contextmanager
-def started(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Iterator[Load]:
+def started(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> Iterator[Load]:
     """Start a load, which says when it is ready; it is ended on leaving."""
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
     ) as process:
         try:
             yield Load(process)
@@ -80,7 +82,7 @@ def started(command: Sequence[str], *, environment: Mapping[str, str] | None = N
 
 def run_load(module: str, *arguments: str, server_pid: int) -> Went:
     """Run a load that is a module of this package once."""
-    with started([sys.executable, "-m", f"bench.service.{module}", *arguments]) as load:
+    with started([sys.executable, "-m", f"bench.service.{module}", *arguments], variables=environment()) as load:
         return load.go(server_pid)
 
 
