@@ -21,6 +21,7 @@ from miwake.training.losses.match import LabelledVectors
 from miwake.training.mirrors import ALLOWED_MIRRORS
 from miwake.training.networks import Embedder, build, settle_batch_statistics
 from miwake.training.optimisation import Schedule, WeightAverage, evaluation_weights, is_schedule_free, optimiser
+from miwake.training.planting import planted
 from miwake.training.resumption import restore, state_of
 from miwake.training.sampling import sampler_of
 from miwake.training.validation import Validation
@@ -90,6 +91,7 @@ class Run:
         self.n_steps = settings.optimiser.budget(len(rows.fit))
         self.embedder = Embedder(build(rows.fit.heat_map_shape, settings.network), rows.value_range)
         known = np.unique(rows.fit.labels)
+        self.n_classes = len(known)
         self.data = self._labelled(rows.fit.vectors, np.searchsorted(known, rows.fit.labels))
         self.sampler = sampler_of(settings, self.data.classes.numpy(), seed=seed, generator=self.generator)
         self.loss = loss_of(settings, self.data, self._calibration(known), self.generator).to(self.device)
@@ -159,11 +161,10 @@ class Run:
 
     def _descend(self) -> float:
         rows = self.sampler.batch(self.step)
-        shape = self.rows.fit.heat_map_shape
-        vectors = augment(self.data.vectors[rows], shape, self.settings.augmentation, self.mirrors, self.generator)
-        classes = self.data.classes[rows].to(self.device)
+        batch = self._batch(rows)
         self.embedder.train()
-        loss = self.loss(embedding_of(self.embedder.body, self.device), vectors.to(self.device), classes)
+        body = embedding_of(self.embedder.body, self.device)
+        loss = self.loss(body, batch.vectors.to(self.device), batch.classes.to(self.device))
         value = float(loss.item())
         self._refuse_infinite("loss", value, rows)
         self.optimiser.zero_grad()
@@ -173,6 +174,17 @@ class Run:
         self.schedule.step()
         self.average.update()
         return value
+
+    def _batch(self, rows: torch.Tensor) -> LabelledVectors:
+        """Return rows as they are trained on: augmented, some with a planted defect, which is a class of its own."""
+        shape, settings = self.rows.fit.heat_map_shape, self.settings.augmentation
+        vectors, classes = self.data.vectors[rows], self.data.classes[rows]
+        n_planted = round(settings.planted * len(rows))
+        if n_planted:
+            chosen = torch.randperm(len(rows), generator=self.generator)[:n_planted]
+            vectors[chosen] = planted(vectors[chosen], shape, self.generator)
+            classes[chosen] = self.n_classes
+        return LabelledVectors(augment(vectors, shape, settings, self.mirrors, self.generator), classes)
 
     def _gradient_length(self) -> float:
         parameters = (*self.embedder.parameters(), *self.loss.parameters())

@@ -30,6 +30,10 @@ DEFAULT_MARGINS = {
 """The margin of each loss that has one, in its own unit (degrees for the ArcFace kinds), where none is given."""
 
 
+ANCHORED = ("anchor-triplet", "combined", "soart3")
+"""The losses whose triplets are anchored at something of each class."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     """The network.
@@ -121,7 +125,7 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         """Refuse a miner for a loss that is not of pytorch-metric-learning."""
-        if self.miner != "off" and self.loss in {"anchor-triplet", "combined", "soart3", "classify-contrast"}:
+        if self.miner != "off" and self.loss in {*ANCHORED, "classify-contrast"}:
             message = f"{self.loss} takes no miner, expected miner=off"
             raise ValueError(message)
 
@@ -213,6 +217,9 @@ class AugmentationSettings:
         Gain drawn from 1 ± contrast about the map's mean, offset from ± brightness of the value range.
     balance : float
         Rows of a class of n are drawn in proportion to n to the power 1 - balance: 0 as they come, 1 every class alike.
+    planted : float
+        Share of a batch's rows that get a patch which belongs elsewhere, and are a class of their own; of losses that
+        classify or compare rows with each other, not of those around anchors.
     """
 
     mirrors: Literal["off", "measured", "left-right", "up-down", "all", "turns"] = "off"
@@ -221,6 +228,7 @@ class AugmentationSettings:
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
     brightness: NotNegative = 0.0
     balance: Share = 0.0
+    planted: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,3 +267,9 @@ class Settings:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     threads: Count | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse planted defects for a loss whose classes have anchors: a planted class has none."""
+        if self.augmentation.planted and self.loss.loss in ANCHORED:
+            message = f"{self.loss.loss} takes no planted defects, expected augmentation.planted=0"
+            raise ValueError(message)

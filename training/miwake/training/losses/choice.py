@@ -11,6 +11,7 @@ from miwake.training.losses.contrast import ClassifyContrastLoss
 from miwake.training.losses.library import library_loss
 from miwake.training.losses.match import LabelledVectors, MatchTriplets
 from miwake.training.losses.triplets import AnchoredTriplets, CombinedTriplets
+from miwake.training.settings import ANCHORED
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +33,11 @@ def loss_of(
     calibration : LabelledVectors or None
         Rows of other parts, of the same classes; what a loss fits beside the network, it fits on them.
     """
-    n_classes = int(fit.classes.max()) + 1
+    n_classes = int(fit.classes.max()) + 1 + bool(settings.augmentation.planted)
     loss, n_dimensions = settings.loss, settings.network.n_dimensions
     if loss.loss == "classify-contrast":
         return ClassifyContrastLoss(n_classes, n_dimensions, loss)
-    if loss.loss not in {"anchor-triplet", "combined", "soart3"}:
+    if loss.loss not in ANCHORED:
         return library_loss(loss, n_classes, n_dimensions)
     means = class_means(fit.vectors, fit.classes)
     return AnchoredTriplets(
