@@ -33,12 +33,12 @@ WARM_UP = 256
 
 
 def inspect_singly(client: Client, queries: NDArray[np.float32], n_vectors: int) -> int:
-    """Stream vectors one by one; return how many verdicts came back."""
-    return sum(answer.verdict is not None for answer in client.inspect(islice(cycle(queries), n_vectors)))
+    """Stream vectors one by one; return how many whole verdicts came back."""
+    return sum(map(_is_whole, client.inspect(islice(cycle(queries), n_vectors))))
 
 
 def classify_batches(client: Client, queries: NDArray[np.float32], n_vectors: int) -> int:
-    """Ask for batches, a few at once; return how many verdicts came back."""
+    """Ask for batches, a few at once; return how many whole verdicts came back."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - threads are of this way only
 
     waiting: deque[Future[list[Answer]]] = deque()
@@ -56,7 +56,13 @@ def _batches(queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def _count(answers: Future[list[Answer]]) -> int:
-    return sum(answer.verdict is not None for answer in answers.result())
+    return sum(map(_is_whole, answers.result()))
+
+
+def _is_whole(answer: Answer) -> bool:
+    """Read what is unpacked only when somebody looks at it."""
+    verdict = answer.verdict
+    return verdict is not None and len(verdict.neighbours.ids) > 0 and len(verdict.anchors.distances) > 0
 
 
 WAYS = {"singly": inspect_singly, "batches": classify_batches}
