@@ -332,21 +332,34 @@ def test_a_pinned_generation_answers_whatever_becomes_current(
         folder.set_current(second)
         while current_generation(stub, vectors) != "g000002":
             pass
+        shutil.rmtree(folder.generation_path("g000001"))
         is_switched.set()
         provenances += [next(pinned).provenance, next(later).provenance]
         assert [*pinned, *later] == []
-        anew = next(stub.Inspect(iter([next(requests("g000001"))]), timeout=TIMEOUT_S)).provenance
-        codes = [code_of(stub, next(requests(name))) for name in ("g000009", "../g000001", "g000003")]
+        codes = [code_of(stub, next(requests(name))) for name in ("g000001", "g000009", "../g000001", "g000003")]
 
     assert [one.generation for one in provenances] == ["g000001", "g000002", "g000001", "g000002"]
-    # The first follows the references for as long as it is current; opened anew it answers at its base revision.
+    # The first follows the references for as long as it is current, and answers when its files are removed.
     assert [one.revision for one in provenances] == [2, 2, 2, 2]
-    assert (anew.generation, anew.revision) == ("g000001", 1)
     assert codes == [
+        (grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
         (grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
         (grpc.StatusCode.NOT_FOUND, "GENERATION_NOT_FOUND"),
         (grpc.StatusCode.FAILED_PRECONDITION, "GENERATION_UNUSABLE"),
     ]
+
+
+def test_an_earlier_generation_that_is_pinned_answers_at_its_base_revision(
+    small_station: SmallStation, tmp_path: Path, vectors: list[vector_pb2.InspectionVector]
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(small_station.store, store)
+    rebuild(StationFolder(store / STATION), records=small_station.more)
+    request = inspection_service_pb2.InspectRequest(vectors=vectors[:1], generation="g000001")
+    with running_server(store, tmp_path / "log") as server, connected(server.address) as stub:
+        anew = next(stub.Inspect(iter([request]), timeout=TIMEOUT_S)).provenance
+
+    assert (anew.generation, anew.revision) == ("g000001", 1)
 
 
 def manifest_hash(folder: StationFolder, generation: str) -> str:
