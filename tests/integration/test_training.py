@@ -64,7 +64,7 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_default_learns_the_synthetic_parts(tmp_path: Path) -> None:
     source = "synthetic:parts=250"
     records = read_records(source)
-    found = evaluate_held_out(fitted(source, tmp_path, "best", "steps=150"), records)
+    found = evaluate_held_out(fitted(source, tmp_path, "best", "steps=300"), records)
     assert found.nearest_references.accuracy.value > commonest_share(records) + 0.2
 
 

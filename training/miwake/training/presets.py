@@ -48,7 +48,7 @@ SMALL_OPTIMISER = OptimiserSettings(
 )  # fmt: skip
 
 AUGMENTATION = AugmentationSettings(
-    mirrors="measured", shift=0.05, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5
+    mirrors="measured", shift=0.05, noise=0.03, contrast=0.2, brightness=0.05, balance=0.5, planted=0.125
 )
 
 
@@ -119,7 +119,7 @@ PRESETS = {
                 network=SMALL_NETWORK,
                 loss=LossSettings(loss="triplet", distance="cosine", miner="multi-similarity"),
                 optimiser=SMALL_OPTIMISER,
-                augmentation=replace(AUGMENTATION, balance=0.0),
+                augmentation=replace(AUGMENTATION, balance=0.0, planted=0.0),
                 sampling=SamplingSettings(sampler="m-per-class", per_class=4),
             ),
         ),
