@@ -124,10 +124,11 @@ class Batcher:
             If the batcher is closed.
         """
         with self._lock:
+            waits_from = perf_counter()
             while self._n_queued >= self._queue_limit and not (lane.is_cancelled or self._is_closed):
                 if not wait:
                     raise OverloadedError(what="queued vectors", limit=self._queue_limit, retry_after_s=RETRY_AFTER_S)
-                self._wait_for_room(lane)
+                self._wait_for_room(lane, waits_from)
             if lane.is_cancelled:
                 return
             if self._is_closed:
@@ -136,12 +137,15 @@ class Batcher:
             self._n_queued += sum(len(job.items) for job in jobs)
             self._work.notify()
 
-    def _wait_for_room(self, lane: Lane) -> None:
+    def _wait_for_room(self, lane: Lane, waits_from: float) -> None:
         """Wait until there may be room, and tell the caller where that takes long."""
-        if lane.hold_up is None or perf_counter() - lane.held_up_at < TOLD_EVERY_S:
+        now = perf_counter()
+        if lane.hold_up is None or now - lane.held_up_at < TOLD_EVERY_S:
             self._room.wait()
-        elif not self._room.wait(HELD_UP_S):
-            lane.held_up_at = perf_counter()
+        elif now - waits_from < HELD_UP_S:
+            self._room.wait(HELD_UP_S - (now - waits_from))
+        else:
+            lane.held_up_at = now
             lane.hold_up(RETRY_AFTER_S)
 
     def cancel(self, lane: Lane) -> None:
