@@ -9,6 +9,7 @@ import numpy as np
 
 from miwake.indexer.anchors import KINDS
 from miwake.indexer.building.anchor_fitting import fit_anchors, fit_kinds
+from miwake.indexer.chance import best_beyond_chance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,12 +67,9 @@ def choose_anchors(
             *fit_anchors(members, embedder, held_out=held_out, kind=kind, per_class=per_class, seed=seed), {}
         )
     fitted = fit_kinds(members, embedder, held_out=held_out, per_class=per_class, seed=seed)
-    usual, other = KINDS
     rows = _asked(members.labels, held_out, seed)
     right = {one: _is_right(fitted[one][1], members, rows) for one in KINDS}
-    gained = int((right[other] & ~right[usual]).sum())
-    lost = int((right[usual] & ~right[other]).sum())
-    chosen = other if gained - lost > 2 * np.sqrt(gained + lost) else usual
+    chosen = best_beyond_chance(right, usual=KINDS[0])
     accuracy: dict[str, float] = {one: float(hits.mean()) for one, hits in right.items()} if len(rows) else {}
     return ChosenAnchors(*fitted[chosen], accuracy)
 

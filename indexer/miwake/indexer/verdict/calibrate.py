@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from miwake.indexer import evaluation
 from miwake.indexer.answers import LabelMethod
+from miwake.indexer.chance import best_beyond_chance
 from miwake.indexer.search.exact import find_exactly
 from miwake.indexer.storage.station import DEFAULT_SET
 from miwake.indexer.verdict.calibration import (
@@ -121,7 +122,8 @@ def calibrate(
     measured = bench.measured(rerank)
     crossed = cross_fit(bench, measured, vote)
     methods = {METHODS[method]: _rates(bench, crossed.found[:, method - 1]) for method in LabelMethod}
-    method = _choose_method(crossed.found == bench.truth[:, None])
+    right = {method: crossed.found[:, method - 1] == bench.truth for method in LabelMethod}
+    method = best_beyond_chance(right, usual=LabelMethod.VOTE)
     mix = measured.fit_mix(np.arange(len(bench.truth)))
     weighed = bench.weigh(measured.candidates, mix, vote)
     scores = scores_of(bench, measured.candidates, crossed, method, rows)
@@ -224,26 +226,8 @@ def _choose_rerank(bench: Bench, vote: VoteSettings, n_candidates: int) -> tuple
             settings = RerankSettings(space=space, p_eta=p_eta, p_gamma=p_gamma, n_candidates=n_candidates)
             found = cross_fit_labels(bench, bench.measured(settings), vote)
             right[settings] = found[:, LabelMethod.SOART3_VOTE - 1] == bench.truth
-    best = usual = next(iter(right))
-    for settings, hits in right.items():
-        gained, lost = int((hits & ~right[usual]).sum()), int((~hits & right[usual]).sum())
-        # McNemar: two standard errors of the difference; less is the luck of having tried several.
-        if gained - lost > 2 * np.sqrt(gained + lost) and hits.mean() > right[best].mean():
-            best = settings
     accuracy = {f"{one.space} {one.p_eta}/{one.p_gamma}": float(hits.mean()) for one, hits in right.items()}
-    return best, accuracy
-
-
-def _choose_method(right: NDArray[np.bool_]) -> LabelMethod:
-    """Return the way to a label that is right most often (Q, methods), the vote unless beaten beyond chance."""
-    best, usual = LabelMethod.VOTE, right[:, LabelMethod.VOTE - 1]
-    for method in LabelMethod:
-        hits = right[:, method - 1]
-        gained, lost = int((hits & ~usual).sum()), int((~hits & usual).sum())
-        # McNemar, as for re-ranking.
-        if gained - lost > 2 * np.sqrt(gained + lost) and hits.mean() > right[:, best - 1].mean():
-            best = method
-    return best
+    return best_beyond_chance(right, usual=next(iter(right))), accuracy
 
 
 def _rates(bench: Bench, found: NDArray[np.intp]) -> Measured:
