@@ -8,7 +8,7 @@ import torch
 
 from miwake.training.division import TrainingRows, divide
 from miwake.training.errors import DivergedError
-from miwake.training.fit import fit
+from miwake.training.fit import Run, fit
 from miwake.training.fitted import Fitted, Standing
 from miwake.training.presets import preset
 from support.blobs import blob_records
@@ -123,3 +123,17 @@ def test_the_random_state_of_the_caller_is_left_alone(rows: TrainingRows) -> Non
     before = torch.get_rng_state()
     fit(rows, preset("best", [*TINY, "steps=2"]).settings)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_planted_share_of_a_batch_is_a_class_of_its_own(rows: TrainingRows) -> None:
+    plain = ("mirrors=off", "shift=0", "noise=0", "contrast=0", "brightness=0")
+    run = Run(rows, preset("best", [*TINY, *plain, "planted=0.25"]).settings, seed=0)
+    drawn = torch.arange(32)
+    batch = run.batch(drawn)
+    is_planted = batch.classes == run.n_classes
+
+    assert int(is_planted.sum()) == 8
+    assert torch.equal((batch.vectors != run.data.vectors[drawn]).any(dim=1), is_planted)
+    assert torch.equal(batch.classes[~is_planted], run.data.classes[drawn][~is_planted])
+    assert run.data.classes.max() == run.n_classes - 1
+    assert np.isfinite(fit(rows, preset("best", [*TINY, "planted=0.25"]).settings).value)

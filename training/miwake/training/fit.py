@@ -161,7 +161,7 @@ class Run:
 
     def _descend(self) -> float:
         rows = self.sampler.batch(self.step)
-        batch = self._batch(rows)
+        batch = self.batch(rows)
         self.embedder.train()
         body = embedding_of(self.embedder.body, self.device)
         loss = self.loss(body, batch.vectors.to(self.device), batch.classes.to(self.device))
@@ -175,7 +175,7 @@ class Run:
         self.average.update()
         return value
 
-    def _batch(self, rows: torch.Tensor) -> LabelledVectors:
+    def batch(self, rows: torch.Tensor) -> LabelledVectors:
         """Return rows as they are trained on: augmented, some with a planted defect, which is a class of its own."""
         shape, settings = self.rows.fit.heat_map_shape, self.settings.augmentation
         vectors, classes = self.data.vectors[rows], self.data.classes[rows]
