@@ -1,4 +1,7 @@
-"""Streams of both clients against a real server: order, back-pressure, ends good and bad."""
+"""Streams of both clients against a gRPC server behind a socket: order, back-pressure, ends good and bad.
+
+One module, since every test asks the same in-memory service by the same driver of both clients.
+"""
 
 from __future__ import annotations
 
