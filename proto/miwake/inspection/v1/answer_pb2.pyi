@@ -158,6 +158,8 @@ class _ItemErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemE
     """The server failed on this item; the cause is in its log."""
     ITEM_ERROR_REASON_EXPIRED: _ItemErrorReason.ValueType  # 7
     """The vector waited longer than its answer was wanted for."""
+    ITEM_ERROR_REASON_BAD_TEMPLATE: _ItemErrorReason.ValueType  # 8
+    """The template beside the vector cannot be compared with, though the vector may be good; the message says why."""
 
 class ItemErrorReason(_ItemErrorReason, metaclass=_ItemErrorReasonEnumTypeWrapper):
     """Why a vector has no verdict."""
@@ -178,7 +180,33 @@ ITEM_ERROR_REASON_INTERNAL: ItemErrorReason.ValueType  # 6
 """The server failed on this item; the cause is in its log."""
 ITEM_ERROR_REASON_EXPIRED: ItemErrorReason.ValueType  # 7
 """The vector waited longer than its answer was wanted for."""
+ITEM_ERROR_REASON_BAD_TEMPLATE: ItemErrorReason.ValueType  # 8
+"""The template beside the vector cannot be compared with, though the vector may be good; the message says why."""
 Global___ItemErrorReason: _TypeAlias = ItemErrorReason  # noqa: Y015
+
+class _ReferenceMap:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReferenceMapEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReferenceMap.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REFERENCE_MAP_UNSPECIFIED: _ReferenceMap.ValueType  # 0
+    """Never sent."""
+    REFERENCE_MAP_TEMPLATE: _ReferenceMap.ValueType  # 1
+    """The template that came beside the vector."""
+    REFERENCE_MAP_CLASS_MEAN: _ReferenceMap.ValueType  # 2
+    """The mean map of a class."""
+
+class ReferenceMap(_ReferenceMap, metaclass=_ReferenceMapEnumTypeWrapper):
+    """What a vector was compared with as a map."""
+
+REFERENCE_MAP_UNSPECIFIED: ReferenceMap.ValueType  # 0
+"""Never sent."""
+REFERENCE_MAP_TEMPLATE: ReferenceMap.ValueType  # 1
+"""The template that came beside the vector."""
+REFERENCE_MAP_CLASS_MEAN: ReferenceMap.ValueType  # 2
+"""The mean map of a class."""
+Global___ReferenceMap: _TypeAlias = ReferenceMap  # noqa: Y015
 
 @_typing.final
 class ItemError(_message.Message):
@@ -303,6 +331,117 @@ class Neighbours(_message.Message):
 Global___Neighbours: _TypeAlias = Neighbours  # noqa: Y015
 
 @_typing.final
+class Residuals(_message.Message):
+    """What is left of the vector when its reference map, moved to where it fits best, has been taken away. All but the
+    shifts are measured on maps in units of the trained value range, 0 … 1.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    SHIFT_ROWS_FIELD_NUMBER: _builtins.int
+    SHIFT_COLUMNS_FIELD_NUMBER: _builtins.int
+    BETA_FIELD_NUMBER: _builtins.int
+    ETA_FIELD_NUMBER: _builtins.int
+    GAMMA_FIELD_NUMBER: _builtins.int
+    L2_FIELD_NUMBER: _builtins.int
+    L6_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
+    STANDARDISED_L2_FIELD_NUMBER: _builtins.int
+    STANDARDISED_L6_FIELD_NUMBER: _builtins.int
+    STANDARDISED_LARGEST_FIELD_NUMBER: _builtins.int
+    reference: Global___ReferenceMap.ValueType
+    """What the vector was compared with."""
+    shift_rows: _builtins.int
+    """How far the reference map was moved to fit best, in rows of the heat map."""
+    shift_columns: _builtins.int
+    """The same in columns."""
+    beta: _builtins.float
+    """SOART3 scale: what the reference map is multiplied with to fit the vector; 1 where the gains agree."""
+    eta: _builtins.float
+    """SOART3 deviation, not negative: 0 where beta times the reference map explains the vector fully."""
+    gamma: _builtins.float
+    """SOART3 spread: 0 where the deviation sits in one cell."""
+    l2: _builtins.float
+    """The L2 norm of the difference of the two maps, not negative."""
+    l6: _builtins.float
+    """Its L6 norm, not negative: that of few large cells."""
+    largest: _builtins.float
+    """Its largest cell, not negative."""
+    standardised_l2: _builtins.float
+    """The L2 norm of the difference of the two maps, each brought to mean 0 and standard deviation 1 before."""
+    standardised_l6: _builtins.float
+    """The L6 norm of that difference."""
+    standardised_largest: _builtins.float
+    """Its largest cell."""
+    def __init__(
+        self,
+        *,
+        reference: Global___ReferenceMap.ValueType = ...,
+        shift_rows: _builtins.int | None = ...,
+        shift_columns: _builtins.int | None = ...,
+        beta: _builtins.float | None = ...,
+        eta: _builtins.float | None = ...,
+        gamma: _builtins.float | None = ...,
+        l2: _builtins.float | None = ...,
+        l6: _builtins.float | None = ...,
+        largest: _builtins.float | None = ...,
+        standardised_l2: _builtins.float | None = ...,
+        standardised_l6: _builtins.float | None = ...,
+        standardised_largest: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_eta", b"_eta", "_gamma", b"_gamma", "_l2", b"_l2", "_l6", b"_l6", "_largest", b"_largest", "_shift_columns", b"_shift_columns", "_shift_rows", b"_shift_rows", "_standardised_l2", b"_standardised_l2", "_standardised_l6", b"_standardised_l6", "_standardised_largest", b"_standardised_largest", "beta", b"beta", "eta", b"eta", "gamma", b"gamma", "l2", b"l2", "l6", b"l6", "largest", b"largest", "shift_columns", b"shift_columns", "shift_rows", b"shift_rows", "standardised_l2", b"standardised_l2", "standardised_l6", b"standardised_l6", "standardised_largest", b"standardised_largest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_eta", b"_eta", "_gamma", b"_gamma", "_l2", b"_l2", "_l6", b"_l6", "_largest", b"_largest", "_shift_columns", b"_shift_columns", "_shift_rows", b"_shift_rows", "_standardised_l2", b"_standardised_l2", "_standardised_l6", b"_standardised_l6", "_standardised_largest", b"_standardised_largest", "beta", b"beta", "eta", b"eta", "gamma", b"gamma", "l2", b"l2", "l6", b"l6", "largest", b"largest", "reference", b"reference", "shift_columns", b"shift_columns", "shift_rows", b"shift_rows", "standardised_l2", b"standardised_l2", "standardised_l6", b"standardised_l6", "standardised_largest", b"standardised_largest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
+    _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015
+    _WhichOneofReturnType__eta: _TypeAlias = _typing.Literal["eta"]  # noqa: Y015
+    _WhichOneofArgType__eta: _TypeAlias = _typing.Literal["_eta", b"_eta"]  # noqa: Y015
+    _WhichOneofReturnType__gamma: _TypeAlias = _typing.Literal["gamma"]  # noqa: Y015
+    _WhichOneofArgType__gamma: _TypeAlias = _typing.Literal["_gamma", b"_gamma"]  # noqa: Y015
+    _WhichOneofReturnType__l2: _TypeAlias = _typing.Literal["l2"]  # noqa: Y015
+    _WhichOneofArgType__l2: _TypeAlias = _typing.Literal["_l2", b"_l2"]  # noqa: Y015
+    _WhichOneofReturnType__l6: _TypeAlias = _typing.Literal["l6"]  # noqa: Y015
+    _WhichOneofArgType__l6: _TypeAlias = _typing.Literal["_l6", b"_l6"]  # noqa: Y015
+    _WhichOneofReturnType__largest: _TypeAlias = _typing.Literal["largest"]  # noqa: Y015
+    _WhichOneofArgType__largest: _TypeAlias = _typing.Literal["_largest", b"_largest"]  # noqa: Y015
+    _WhichOneofReturnType__shift_columns: _TypeAlias = _typing.Literal["shift_columns"]  # noqa: Y015
+    _WhichOneofArgType__shift_columns: _TypeAlias = _typing.Literal["_shift_columns", b"_shift_columns"]  # noqa: Y015
+    _WhichOneofReturnType__shift_rows: _TypeAlias = _typing.Literal["shift_rows"]  # noqa: Y015
+    _WhichOneofArgType__shift_rows: _TypeAlias = _typing.Literal["_shift_rows", b"_shift_rows"]  # noqa: Y015
+    _WhichOneofReturnType__standardised_l2: _TypeAlias = _typing.Literal["standardised_l2"]  # noqa: Y015
+    _WhichOneofArgType__standardised_l2: _TypeAlias = _typing.Literal["_standardised_l2", b"_standardised_l2"]  # noqa: Y015
+    _WhichOneofReturnType__standardised_l6: _TypeAlias = _typing.Literal["standardised_l6"]  # noqa: Y015
+    _WhichOneofArgType__standardised_l6: _TypeAlias = _typing.Literal["_standardised_l6", b"_standardised_l6"]  # noqa: Y015
+    _WhichOneofReturnType__standardised_largest: _TypeAlias = _typing.Literal["standardised_largest"]  # noqa: Y015
+    _WhichOneofArgType__standardised_largest: _TypeAlias = _typing.Literal["_standardised_largest", b"_standardised_largest"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta) -> _WhichOneofReturnType__beta | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eta) -> _WhichOneofReturnType__eta | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gamma) -> _WhichOneofReturnType__gamma | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__l2) -> _WhichOneofReturnType__l2 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__l6) -> _WhichOneofReturnType__l6 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__largest) -> _WhichOneofReturnType__largest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shift_columns) -> _WhichOneofReturnType__shift_columns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shift_rows) -> _WhichOneofReturnType__shift_rows | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__standardised_l2) -> _WhichOneofReturnType__standardised_l2 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__standardised_l6) -> _WhichOneofReturnType__standardised_l6 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__standardised_largest) -> _WhichOneofReturnType__standardised_largest | None: ...
+
+Global___Residuals: _TypeAlias = Residuals  # noqa: Y015
+
+@_typing.final
 class MethodLabel(_message.Message):
     """A label one of the methods found."""
 
@@ -349,6 +488,7 @@ class Verdict(_message.Message):
     NEIGHBOURS_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    RESIDUALS_FIELD_NUMBER: _builtins.int
     label: _builtins.int
     """The class code. Presence is explicit: a verdict always sets it, and there is no default label."""
     failure_mode: _builtins.str
@@ -390,6 +530,10 @@ class Verdict(_message.Message):
         what is ordinary.
         """
 
+    @_builtins.property
+    def residuals(self) -> Global___Residuals:
+        """What is left of the vector when its reference map is taken away. Absent where it was compared with none."""
+
     def __init__(
         self,
         *,
@@ -406,10 +550,11 @@ class Verdict(_message.Message):
         neighbours: Global___Neighbours | None = ...,
         reasons: _abc.Iterable[Global___DecisionReason.ValueType] | None = ...,
         health: _abc.Iterable[_builtins.float] | None = ...,
+        residuals: Global___Residuals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "label", b"label", "margin", b"margin", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reject_probability", b"reject_probability"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "label", b"label", "margin", b"margin", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reject_probability", b"reject_probability", "residuals", b"residuals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "decision", b"decision", "failure_mode", b"failure_mode", "health", b"health", "label", b"label", "margin", b"margin", "method", b"method", "method_labels", b"method_labels", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reasons", b"reasons", "reject_probability", b"reject_probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "decision", b"decision", "failure_mode", b"failure_mode", "health", b"health", "label", b"label", "margin", b"margin", "method", b"method", "method_labels", b"method_labels", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reasons", b"reasons", "reject_probability", b"reject_probability", "residuals", b"residuals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015

@@ -35,6 +35,7 @@ class AnswerOptions(_message.Message):
     OMIT_ANCHORS_FIELD_NUMBER: _builtins.int
     ANSWER_WITHIN_FIELD_NUMBER: _builtins.int
     AWAIT_RECORD_FIELD_NUMBER: _builtins.int
+    OMIT_RESIDUALS_FIELD_NUMBER: _builtins.int
     n_neighbours: _builtins.int
     """How many neighbours to return, K, from 1 to the server's limit. Where absent: 15."""
     omit_neighbours: _builtins.bool
@@ -45,6 +46,8 @@ class AnswerOptions(_message.Message):
     """Hold each answer back until it is in the verdict log. Refused where the server keeps none. Where the log cannot be
     written, the answer comes all the same, and its provenance says that it is not recorded.
     """
+    omit_residuals: _builtins.bool
+    """Leave out what is left of the vector beside its reference map, and its bytes."""
     @_builtins.property
     def search(self) -> _search_options_pb2.SearchOptions:
         """How the neighbours that are returned are found. Where absent: as they were for the verdict."""
@@ -64,10 +67,11 @@ class AnswerOptions(_message.Message):
         omit_anchors: _builtins.bool = ...,
         answer_within: _duration_pb2.Duration | None = ...,
         await_record: _builtins.bool = ...,
+        omit_residuals: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "n_neighbours", b"n_neighbours", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "await_record", b"await_record", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "await_record", b"await_record", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "omit_residuals", b"omit_residuals", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__n_neighbours: _TypeAlias = _typing.Literal["n_neighbours"]  # noqa: Y015
     _WhichOneofArgType__n_neighbours: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours"]  # noqa: Y015

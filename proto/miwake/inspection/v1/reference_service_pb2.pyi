@@ -88,7 +88,9 @@ class NewReference(_message.Message):
     """What parts have in common: board type, lot."""
     @_builtins.property
     def vector(self) -> _vector_pb2.InspectionVector:
-        """The values. Its id becomes the reference's; of its context, part_id and inspected_at are kept."""
+        """The values, and the template where there is one. Its id becomes the reference's; of its context, part_id and
+        inspected_at are kept.
+        """
 
     def __init__(
         self,
@@ -283,7 +285,7 @@ class GetReferenceRequest(_message.Message):
     id: _builtins.str
     """Its id."""
     with_vector: _builtins.bool
-    """Whether its vector is wanted."""
+    """Whether its vector is wanted, and its template."""
     def __init__(
         self,
         *,
@@ -308,8 +310,11 @@ class GetReferenceResponse(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     PACKED_VECTOR_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    PACKED_TEMPLATE_FIELD_NUMBER: _builtins.int
     packed_vector: _builtins.bytes
     """Its V values, little-endian float32; empty unless wanted."""
+    packed_template: _builtins.bytes
+    """The V values of its template, little-endian float32; empty where it has none, and unless wanted."""
     @_builtins.property
     def reference(self) -> Global___Reference:
         """What is known about it."""
@@ -324,10 +329,11 @@ class GetReferenceResponse(_message.Message):
         reference: Global___Reference | None = ...,
         packed_vector: _builtins.bytes = ...,
         history: _abc.Iterable[Global___ReferenceEvent] | None = ...,
+        packed_template: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "packed_vector", b"packed_vector", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "packed_template", b"packed_template", "packed_vector", b"packed_vector", "reference", b"reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

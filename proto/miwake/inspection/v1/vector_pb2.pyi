@@ -128,15 +128,23 @@ class InspectionVector(_message.Message):
     PACKED_FIELD_NUMBER: _builtins.int
     FLOATS_FIELD_NUMBER: _builtins.int
     DATA_TYPE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FLOATS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The caller's name for this vector; echoed, not interpreted. May be empty."""
     packed: _builtins.bytes
     """V values, little-endian, of the type given by `data_type`."""
     data_type: Global___DataType.ValueType
-    """The type of `packed`."""
+    """The type of `packed` and of `template`."""
+    template: _builtins.bytes
+    """V values, little-endian, of the type given by `data_type`."""
     @_builtins.property
     def floats(self) -> Global___FloatValues:
+        """V values as floats."""
+
+    @_builtins.property
+    def template_floats(self) -> Global___FloatValues:
         """V values as floats."""
 
     @_builtins.property
@@ -150,14 +158,21 @@ class InspectionVector(_message.Message):
         packed: _builtins.bytes = ...,
         floats: Global___FloatValues | None = ...,
         data_type: Global___DataType.ValueType = ...,
+        template: _builtins.bytes = ...,
+        template_floats: Global___FloatValues | None = ...,
         context: Global___InspectionContext | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "floats", b"floats", "packed", b"packed", "values", b"values"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "floats", b"floats", "golden", b"golden", "packed", b"packed", "template", b"template", "template_floats", b"template_floats", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "data_type", b"data_type", "floats", b"floats", "id", b"id", "packed", b"packed", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "data_type", b"data_type", "floats", b"floats", "golden", b"golden", "id", b"id", "packed", b"packed", "template", b"template", "template_floats", b"template_floats", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_golden: _TypeAlias = _typing.Literal["template", "template_floats"]  # noqa: Y015
+    _WhichOneofArgType_golden: _TypeAlias = _typing.Literal["golden", b"golden"]  # noqa: Y015
     _WhichOneofReturnType_values: _TypeAlias = _typing.Literal["packed", "floats"]  # noqa: Y015
     _WhichOneofArgType_values: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_golden) -> _WhichOneofReturnType_golden | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_values) -> _WhichOneofReturnType_values | None: ...
 
 Global___InspectionVector: _TypeAlias = InspectionVector  # noqa: Y015
