@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!miwake/inspection/v1/vector.proto\x12\x14miwake.inspection.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x01\n\x11InspectionContext\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x11\n\trecipe_id\x18\x04 \x01(\t\x12\x30\n\x0cinspected_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x0cis_simulated\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x0f\n\r_is_simulated\"\x1d\n\x0b\x46loatValues\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\xb8\x02\n\x10InspectionVector\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x06packed\x18\x02 \x01(\x0cH\x00\x12\x33\n\x06\x66loats\x18\x03 \x01(\x0b\x32!.miwake.inspection.v1.FloatValuesH\x00\x12\x31\n\tdata_type\x18\x04 \x01(\x0e\x32\x1e.miwake.inspection.v1.DataType\x12\x12\n\x08template\x18\x05 \x01(\x0cH\x01\x12<\n\x0ftemplate_floats\x18\x07 \x01(\x0b\x32!.miwake.inspection.v1.FloatValuesH\x01\x12\x38\n\x07\x63ontext\x18\x06 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContextB\x08\n\x06valuesB\x08\n\x06golden*h\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x02\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!miwake/inspection/v1/vector.proto\x12\x14miwake.inspection.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x01\n\x11InspectionContext\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x11\n\trecipe_id\x18\x04 \x01(\t\x12\x30\n\x0cinspected_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x0cis_simulated\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x0f\n\r_is_simulated\"/\n\x0b\x46loatValues\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x10\n\x08template\x18\x02 \x03(\x02\"\xee\x01\n\x10InspectionVector\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x06packed\x18\x02 \x01(\x0cH\x00\x12\x33\n\x06\x66loats\x18\x03 \x01(\x0b\x32!.miwake.inspection.v1.FloatValuesH\x00\x12\x31\n\tdata_type\x18\x04 \x01(\x0e\x32\x1e.miwake.inspection.v1.DataType\x12\x10\n\x08template\x18\x05 \x01(\x0c\x12\x38\n\x07\x63ontext\x18\x06 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContextB\x08\n\x06values*h\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x02\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'miwake.inspection.v1.vector_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=626
-  _globals['_DATATYPE']._serialized_end=730
+  _globals['_DATATYPE']._serialized_start=570
+  _globals['_DATATYPE']._serialized_end=674
   _globals['_INSPECTIONCONTEXT']._serialized_start=93
   _globals['_INSPECTIONCONTEXT']._serialized_end=278
   _globals['_FLOATVALUES']._serialized_start=280
-  _globals['_FLOATVALUES']._serialized_end=309
-  _globals['_INSPECTIONVECTOR']._serialized_start=312
-  _globals['_INSPECTIONVECTOR']._serialized_end=624
+  _globals['_FLOATVALUES']._serialized_end=327
+  _globals['_INSPECTIONVECTOR']._serialized_start=330
+  _globals['_INSPECTIONVECTOR']._serialized_end=568
 # @@protoc_insertion_point(module_scope)

@@ -101,18 +101,24 @@ class FloatValues(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """V values in the order of the heat map, row by row."""
+
+    @_builtins.property
+    def template(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The template's V values in the same order; empty where there is none, or where it is packed."""
 
     def __init__(
         self,
         *,
         values: _abc.Iterable[_builtins.float] | None = ...,
+        template: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["template", b"template", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -129,7 +135,6 @@ class InspectionVector(_message.Message):
     FLOATS_FIELD_NUMBER: _builtins.int
     DATA_TYPE_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
-    TEMPLATE_FLOATS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The caller's name for this vector; echoed, not interpreted. May be empty."""
@@ -138,13 +143,12 @@ class InspectionVector(_message.Message):
     data_type: Global___DataType.ValueType
     """The type of `packed` and of `template`."""
     template: _builtins.bytes
-    """V values, little-endian, of the type given by `data_type`."""
+    """The template, the golden heat map of that very place: V values in the same order and on the same scale, little-endian,
+    of the type given by `data_type`; empty where there is none, or where it is spelt out in `floats`. Verdicts compare
+    with it, and references keep it; searches and pairs do not look at it.
+    """
     @_builtins.property
     def floats(self) -> Global___FloatValues:
-        """V values as floats."""
-
-    @_builtins.property
-    def template_floats(self) -> Global___FloatValues:
         """V values as floats."""
 
     @_builtins.property
@@ -159,20 +163,14 @@ class InspectionVector(_message.Message):
         floats: Global___FloatValues | None = ...,
         data_type: Global___DataType.ValueType = ...,
         template: _builtins.bytes = ...,
-        template_floats: Global___FloatValues | None = ...,
         context: Global___InspectionContext | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "floats", b"floats", "golden", b"golden", "packed", b"packed", "template", b"template", "template_floats", b"template_floats", "values", b"values"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "floats", b"floats", "packed", b"packed", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "data_type", b"data_type", "floats", b"floats", "golden", b"golden", "id", b"id", "packed", b"packed", "template", b"template", "template_floats", b"template_floats", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "data_type", b"data_type", "floats", b"floats", "id", b"id", "packed", b"packed", "template", b"template", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_golden: _TypeAlias = _typing.Literal["template", "template_floats"]  # noqa: Y015
-    _WhichOneofArgType_golden: _TypeAlias = _typing.Literal["golden", b"golden"]  # noqa: Y015
     _WhichOneofReturnType_values: _TypeAlias = _typing.Literal["packed", "floats"]  # noqa: Y015
     _WhichOneofArgType_values: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_golden) -> _WhichOneofReturnType_golden | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_values) -> _WhichOneofReturnType_values | None: ...
 
 Global___InspectionVector: _TypeAlias = InspectionVector  # noqa: Y015
