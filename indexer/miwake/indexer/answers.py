@@ -28,6 +28,14 @@ class LabelMethod(IntEnum):
     SOART3_VOTE = 3
 
 
+class ReferenceMap(IntEnum):
+    """What map a query was compared with, cell by cell."""
+
+    NONE = 0
+    TEMPLATE = 1
+    CLASS_MEAN = 2
+
+
 class HealthStatistic(IntEnum):
     """What the health of an input is told by, as ``miwake.indexer.health`` computes it; the order of the columns."""
 
@@ -90,6 +98,43 @@ class NeighbourBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualBatch:
+    """How Q queries differ from their reference maps, each moved by up to two cells to where it fits best.
+
+    On a scale of 0 … 1, over the cells in which both lie. NaN, and 0 where there is no NaN, where a query has none.
+
+    Attributes
+    ----------
+    reference : (Q,) uint8
+        ``ReferenceMap`` codes.
+    shift_rows, shift_columns : (Q,) int8
+        By how many cells the reference map was moved down and to the right.
+    beta, eta, gamma : (Q,) float32
+        SOART3 scale, deviation and spread: how well the reference map explains the query.
+    l2, l6, largest : (Q,) float32
+        Norms of the differences of the cells, of powers 2, 6 and infinity.
+    standardised_l2, standardised_l6, standardised_largest : (Q,) float32
+        The same of both maps with zero mean and unit spread.
+    """
+
+    reference: NDArray[np.uint8]
+    shift_rows: NDArray[np.int8]
+    shift_columns: NDArray[np.int8]
+    beta: NDArray[np.float32]
+    eta: NDArray[np.float32]
+    gamma: NDArray[np.float32]
+    l2: NDArray[np.float32]
+    l6: NDArray[np.float32]
+    largest: NDArray[np.float32]
+    standardised_l2: NDArray[np.float32]
+    standardised_l6: NDArray[np.float32]
+    standardised_largest: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictBatch:
     """The verdicts on Q queries.
 
@@ -120,6 +165,8 @@ class VerdictBatch:
     anchor_labels : (Q, A) int32, anchor_distances : (Q, A) float32
         Every anchor, nearest first; a class that has several is named several times.
     neighbours : NeighbourBatch
+    residuals : ResidualBatch, or None
+        None where no template was given and the generation compares with none of its own.
     """
 
     labels: NDArray[np.int32]
@@ -136,6 +183,7 @@ class VerdictBatch:
     anchor_labels: NDArray[np.int32]
     anchor_distances: NDArray[np.float32]
     neighbours: NeighbourBatch
+    residuals: ResidualBatch | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -11,6 +11,7 @@ from miwake.indexer.opened.live import LiveReferences
 from miwake.indexer.opened.overlay import make_overlay
 from miwake.indexer.opened.querying import Asked, find
 from miwake.indexer.opened.verifying import compare_pairs
+from miwake.indexer.scale import template_refusals
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.opened.overlay import Overlay
     from miwake.indexer.storage.reading import Changes
-    from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
+    from miwake.indexer.verdict.calibration import Calibration, ReferenceMapName, ThresholdSet
     from miwake.indexer.verdict.pairs import PairCalibration
 
 DEFAULT_NEIGHBOURS = 15
@@ -144,10 +145,21 @@ class InspectionIndex:
         codes = self.scale.refusals(vectors).tolist()
         return tuple(self.scale.explain(code, vectors[row]) if code else "" for row, code in enumerate(codes))
 
+    @property
+    def reference_map(self) -> ReferenceMapName:
+        """What the reject probabilities of this generation weigh the residuals against, if anything."""
+        return "none"
+
+    def refuse_templates(self, templates: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return for each of (Q, V) float32 templates why it cannot be used; empty where it can, or is all NaN."""
+        codes = template_refusals(templates, self.scale).tolist()
+        return tuple(self.scale.explain(code, templates[row]) if code else "" for row, code in enumerate(codes))
+
     def classify(
         self,
         vectors: NDArray[np.float32],
         *,
+        templates: NDArray[np.float32] | None = None,
         n_neighbours: int = DEFAULT_NEIGHBOURS,
         options: SearchOptions = AS_CALIBRATED,
     ) -> VerdictBatch:
@@ -155,6 +167,9 @@ class InspectionIndex:
 
         Parameters
         ----------
+        templates : (Q, V) float32, optional
+            The golden map of each vector's place, none of which ``refuse_templates`` refuses; a row of NaN where a
+            vector brings none.
         n_neighbours : int
             K; fewer come back where there are fewer references, and none for 0.
         options : SearchOptions
@@ -163,8 +178,10 @@ class InspectionIndex:
         Raises
         ------
         InvalidVectorError
-            If the batch is not (Q, V), or empty.
+            If the batch is not (Q, V), or empty, or the templates are not as many.
         """
+        if templates is not None and templates.shape != vectors.shape:
+            raise InvalidVectorError(expected=vectors.shape, actual=templates.shape)
         embedded = self._embed(vectors, n_neighbours, least=0)
         return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
 

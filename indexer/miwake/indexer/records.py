@@ -44,6 +44,9 @@ class Records:
         The scale the data says it is on; None where it does not say.
     warnings : tuple of texts
         What a reader noticed that is no error, for people.
+    templates : (N, V) float32, C-contiguous, or None
+        The golden map of the very place that a vector shows, on the vectors' scale; a row of NaN where a record brings
+        none. None where no record brings one.
     """
 
     vectors: NDArray[np.float32]
@@ -59,6 +62,7 @@ class Records:
     pass_labels: tuple[int, ...]
     value_range: tuple[float, float] | None = None
     warnings: tuple[str, ...] = field(default=())
+    templates: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.vectors)
@@ -72,6 +76,9 @@ class Records:
                 f"{self.source}: heat map shape {rows} x {columns_per_row} does not fit vectors of "
                 f"{self.vectors.shape[1]} values"
             )
+            raise DataError(message)
+        if self.templates is not None and self.templates.shape != self.vectors.shape:
+            message = f"{self.source}: templates {self.templates.shape}, expected {self.vectors.shape} as vectors"
             raise DataError(message)
 
     def __len__(self) -> int:
@@ -94,6 +101,7 @@ class Records:
             groups=pick(self.groups),
             splits=pick(self.splits),
             times=pick(self.times),
+            templates=None if self.templates is None else np.ascontiguousarray(self.templates[chosen]),
         )
 
     def named(self, label: int | None, failure_mode: str | None) -> Records:

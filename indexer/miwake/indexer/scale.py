@@ -98,3 +98,16 @@ class Scale:
             f"spread {most - least:g} (values {least:g} … {most:g}) is under {self.flatness:.2%} of the trained range "
             f"{self.low:g} … {self.high:g}: an empty map, or a vector on another scale"
         )
+
+
+def template_refusals(templates: NDArray[np.float32], scale: Scale) -> NDArray[np.int8]:
+    """Return a ``Refusal`` code for each of (Q, V) float32 templates, (Q,) int8; a row that is all NaN is none at all.
+
+    Raises
+    ------
+    InvalidVectorError
+        If the batch is not (Q, V).
+    """
+    codes = scale.refusals(templates)
+    codes[np.isnan(templates).all(axis=1)] = Refusal.NONE
+    return codes

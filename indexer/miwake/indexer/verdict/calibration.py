@@ -15,6 +15,7 @@ FORMAT_VERSION = 1
 
 Space = Literal["embedding", "raw"]
 MethodName = Literal["nearest_anchor", "vote", "soart3_vote"]
+ReferenceMapName = Literal["none", "template", "class-mean"]
 
 METHODS: dict[LabelMethod, MethodName] = {
     LabelMethod.NEAREST_ANCHOR: "nearest_anchor",
