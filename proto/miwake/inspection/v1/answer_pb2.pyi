@@ -278,6 +278,9 @@ class Neighbours(_message.Message):
     ETAS_FIELD_NUMBER: _builtins.int
     GAMMAS_FIELD_NUMBER: _builtins.int
     MATCH_DISTANCES_FIELD_NUMBER: _builtins.int
+    ROW_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Where arrays were asked for, the row of the message's arrays that holds the neighbours; all else is empty then."""
     @_builtins.property
     def reference_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The references' ids, unique in their station."""
@@ -321,12 +324,15 @@ class Neighbours(_message.Message):
         etas: _abc.Iterable[_builtins.float] | None = ...,
         gammas: _abc.Iterable[_builtins.float] | None = ...,
         match_distances: _abc.Iterable[_builtins.float] | None = ...,
+        row: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_row", b"_row", "row", b"row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["betas", b"betas", "distances", b"distances", "etas", b"etas", "failure_modes", b"failure_modes", "gammas", b"gammas", "labels", b"labels", "match_distances", b"match_distances", "reference_ids", b"reference_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_row", b"_row", "betas", b"betas", "distances", b"distances", "etas", b"etas", "failure_modes", b"failure_modes", "gammas", b"gammas", "labels", b"labels", "match_distances", b"match_distances", "reference_ids", b"reference_ids", "row", b"row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__row: _TypeAlias = _typing.Literal["row"]  # noqa: Y015
+    _WhichOneofArgType__row: _TypeAlias = _typing.Literal["_row", b"_row"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__row) -> _WhichOneofReturnType__row | None: ...
 
 Global___Neighbours: _TypeAlias = Neighbours  # noqa: Y015
 
@@ -489,6 +495,7 @@ class Verdict(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     RESIDUALS_FIELD_NUMBER: _builtins.int
+    ROW_FIELD_NUMBER: _builtins.int
     label: _builtins.int
     """The class code. Presence is explicit: a verdict always sets it, and there is no default label."""
     failure_mode: _builtins.str
@@ -506,6 +513,10 @@ class Verdict(_message.Message):
     method: Global___LabelMethod.ValueType
     """The method whose label is answered: the one that measured best in calibration. Where references of a class that was
     new since the build decide, their label is answered in its place.
+    """
+    row: _builtins.int
+    """Where arrays were asked for, the row of the message's arrays that holds this verdict; of the fields above only
+    `residuals` is set then.
     """
     @_builtins.property
     def method_labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___MethodLabel]:
@@ -551,10 +562,11 @@ class Verdict(_message.Message):
         reasons: _abc.Iterable[Global___DecisionReason.ValueType] | None = ...,
         health: _abc.Iterable[_builtins.float] | None = ...,
         residuals: Global___Residuals | None = ...,
+        row: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "label", b"label", "margin", b"margin", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reject_probability", b"reject_probability", "residuals", b"residuals"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "_row", b"_row", "anchors", b"anchors", "label", b"label", "margin", b"margin", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reject_probability", b"reject_probability", "residuals", b"residuals", "row", b"row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "anchors", b"anchors", "decision", b"decision", "failure_mode", b"failure_mode", "health", b"health", "label", b"label", "margin", b"margin", "method", b"method", "method_labels", b"method_labels", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reasons", b"reasons", "reject_probability", b"reject_probability", "residuals", b"residuals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "_margin", b"_margin", "_novelty", b"_novelty", "_probability", b"_probability", "_reject_probability", b"_reject_probability", "_row", b"_row", "anchors", b"anchors", "decision", b"decision", "failure_mode", b"failure_mode", "health", b"health", "label", b"label", "margin", b"margin", "method", b"method", "method_labels", b"method_labels", "neighbours", b"neighbours", "novelty", b"novelty", "probability", b"probability", "reasons", b"reasons", "reject_probability", b"reject_probability", "residuals", b"residuals", "row", b"row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
@@ -566,6 +578,8 @@ class Verdict(_message.Message):
     _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
     _WhichOneofReturnType__reject_probability: _TypeAlias = _typing.Literal["reject_probability"]  # noqa: Y015
     _WhichOneofArgType__reject_probability: _TypeAlias = _typing.Literal["_reject_probability", b"_reject_probability"]  # noqa: Y015
+    _WhichOneofReturnType__row: _TypeAlias = _typing.Literal["row"]  # noqa: Y015
+    _WhichOneofArgType__row: _TypeAlias = _typing.Literal["_row", b"_row"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
     @_typing.overload
@@ -576,8 +590,156 @@ class Verdict(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reject_probability) -> _WhichOneofReturnType__reject_probability | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__row) -> _WhichOneofReturnType__row | None: ...
 
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class NeighbourArrays(_message.Message):
+    """The neighbours of Q answers, in arrays over all of them: little-endian, row by row, nearest match first in a row. Every
+    row has as many neighbours, K.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_IDS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    FAILURE_MODE_NAMES_FIELD_NUMBER: _builtins.int
+    FAILURE_MODES_FIELD_NUMBER: _builtins.int
+    DISTANCES_FIELD_NUMBER: _builtins.int
+    BETAS_FIELD_NUMBER: _builtins.int
+    ETAS_FIELD_NUMBER: _builtins.int
+    GAMMAS_FIELD_NUMBER: _builtins.int
+    MATCH_DISTANCES_FIELD_NUMBER: _builtins.int
+    labels: _builtins.bytes
+    """(Q, K) int32: class codes."""
+    failure_modes: _builtins.bytes
+    """(Q, K) uint32: how each reference failed, as a place among the names, from 0."""
+    distances: _builtins.bytes
+    """(Q, K) float32: as in Neighbours, and so are the following."""
+    betas: _builtins.bytes
+    """(Q, K) float32."""
+    etas: _builtins.bytes
+    """(Q, K) float32."""
+    gammas: _builtins.bytes
+    """(Q, K) float32."""
+    match_distances: _builtins.bytes
+    """(Q, K) float32."""
+    @_builtins.property
+    def reference_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The Q · K references' ids, unique in their station."""
+
+    @_builtins.property
+    def failure_mode_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The failure modes that occur, each once."""
+
+    def __init__(
+        self,
+        *,
+        reference_ids: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _builtins.bytes = ...,
+        failure_mode_names: _abc.Iterable[_builtins.str] | None = ...,
+        failure_modes: _builtins.bytes = ...,
+        distances: _builtins.bytes = ...,
+        betas: _builtins.bytes = ...,
+        etas: _builtins.bytes = ...,
+        gammas: _builtins.bytes = ...,
+        match_distances: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["betas", b"betas", "distances", b"distances", "etas", b"etas", "failure_mode_names", b"failure_mode_names", "failure_modes", b"failure_modes", "gammas", b"gammas", "labels", b"labels", "match_distances", b"match_distances", "reference_ids", b"reference_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NeighbourArrays: _TypeAlias = NeighbourArrays  # noqa: Y015
+
+@_typing.final
+class VerdictArrays(_message.Message):
+    """Q verdicts in arrays over all of them: little-endian, row by row. What each means is said in Verdict. One such message is
+    much cheaper to write and to read than a Verdict for each.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    FAILURE_MODES_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
+    REJECT_PROBABILITIES_FIELD_NUMBER: _builtins.int
+    MARGINS_FIELD_NUMBER: _builtins.int
+    NOVELTY_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    METHODS_FIELD_NUMBER: _builtins.int
+    METHOD_LABELS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    ANCHOR_LABELS_FIELD_NUMBER: _builtins.int
+    ANCHOR_DISTANCES_FIELD_NUMBER: _builtins.int
+    NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    labels: _builtins.bytes
+    """(Q,) int32."""
+    decisions: _builtins.bytes
+    """(Q,) uint8: Decision."""
+    probabilities: _builtins.bytes
+    """(Q,) float32."""
+    reject_probabilities: _builtins.bytes
+    """(Q,) float32; empty where the station has no pass labels."""
+    margins: _builtins.bytes
+    """(Q,) float32."""
+    novelty: _builtins.bytes
+    """(Q,) float32."""
+    method: Global___LabelMethod.ValueType
+    """Of all the verdicts."""
+    method_labels: _builtins.bytes
+    """(Q, L) int32: what each method found."""
+    reasons: _builtins.bytes
+    """(Q,) uint32: bit r - 1 is set where DecisionReason r speaks against a plain PASS or REJECT."""
+    health: _builtins.bytes
+    """(Q, H) float32: the statistics of the input; empty where the embedder has not learnt what is ordinary."""
+    anchor_labels: _builtins.bytes
+    """(Q, A) int32: the classes of all anchors, nearest first; empty where they were left out."""
+    anchor_distances: _builtins.bytes
+    """(Q, A) float32: the distances to them."""
+    @_builtins.property
+    def failure_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Q texts."""
+
+    @_builtins.property
+    def methods(self) -> _containers.RepeatedScalarFieldContainer[Global___LabelMethod.ValueType]:
+        """The methods that found labels, L."""
+
+    @_builtins.property
+    def neighbours(self) -> Global___NeighbourArrays:
+        """The nearest references; empty where they were left out."""
+
+    def __init__(
+        self,
+        *,
+        labels: _builtins.bytes = ...,
+        failure_modes: _abc.Iterable[_builtins.str] | None = ...,
+        decisions: _builtins.bytes = ...,
+        probabilities: _builtins.bytes = ...,
+        reject_probabilities: _builtins.bytes = ...,
+        margins: _builtins.bytes = ...,
+        novelty: _builtins.bytes = ...,
+        method: Global___LabelMethod.ValueType = ...,
+        methods: _abc.Iterable[Global___LabelMethod.ValueType] | None = ...,
+        method_labels: _builtins.bytes = ...,
+        reasons: _builtins.bytes = ...,
+        health: _builtins.bytes = ...,
+        anchor_labels: _builtins.bytes = ...,
+        anchor_distances: _builtins.bytes = ...,
+        neighbours: Global___NeighbourArrays | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["neighbours", b"neighbours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_distances", b"anchor_distances", "anchor_labels", b"anchor_labels", "decisions", b"decisions", "failure_modes", b"failure_modes", "health", b"health", "labels", b"labels", "margins", b"margins", "method", b"method", "method_labels", b"method_labels", "methods", b"methods", "neighbours", b"neighbours", "novelty", b"novelty", "probabilities", b"probabilities", "reasons", b"reasons", "reject_probabilities", b"reject_probabilities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerdictArrays: _TypeAlias = VerdictArrays  # noqa: Y015
 
 @_typing.final
 class Answer(_message.Message):

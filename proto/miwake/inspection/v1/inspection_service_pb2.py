@@ -30,7 +30,7 @@ from miwake.inspection.v1 import vector_pb2 as miwake_dot_inspection_dot_v1_dot_
 from miwake.inspection.v1 import verification_pb2 as miwake_dot_inspection_dot_v1_dot_verification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-miwake/inspection/v1/inspection_service.proto\x12\x14miwake.inspection.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!miwake/inspection/v1/answer.proto\x1a!miwake/inspection/v1/filter.proto\x1a)miwake/inspection/v1/search_options.proto\x1a!miwake/inspection/v1/vector.proto\x1a\'miwake/inspection/v1/verification.proto\"\xff\x01\n\rAnswerOptions\x12\x19\n\x0cn_neighbours\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x33\n\x06search\x18\x02 \x01(\x0b\x32#.miwake.inspection.v1.SearchOptions\x12\x17\n\x0fomit_neighbours\x18\x03 \x01(\x08\x12\x14\n\x0comit_anchors\x18\x04 \x01(\x08\x12\x30\n\ranswer_within\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x61wait_record\x18\x06 \x01(\x08\x12\x16\n\x0eomit_residuals\x18\x07 \x01(\x08\x42\x0f\n\r_n_neighbours\"\xc9\x02\n\x0eInspectRequest\x12\x0f\n\x07station\x18\x01 \x01(\t\x12\x38\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x37\n\x07vectors\x18\x03 \x03(\x0b\x32&.miwake.inspection.v1.InspectionVector\x12\x34\n\x07options\x18\x04 \x01(\x0b\x32#.miwake.inspection.v1.AnswerOptions\x12\x11\n\tstream_id\x18\x05 \x01(\t\x12\x1b\n\x0e\x66irst_sequence\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x17\n\nn_received\x18\x07 \x01(\x04H\x01\x88\x01\x01\x12\x12\n\ngeneration\x18\x08 \x01(\tB\x11\n\x0f_first_sequenceB\r\n\x0b_n_received\"M\n\x0f\x41\x63knowledgement\x12\x12\n\nn_accepted\x18\x01 \x01(\x04\x12\x17\n\nn_recorded\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_n_recorded\"J\n\x07\x42\x61\x63kOff\x12.\n\x0bretry_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1e\n\x08\x44raining\x12\x12\n\nn_accepted\x18\x01 \x01(\x04\"\x99\x02\n\x0fInspectResponse\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.miwake.inspection.v1.Answer\x12\x34\n\nprovenance\x18\x02 \x01(\x0b\x32 .miwake.inspection.v1.Provenance\x12\x30\n\x08\x64raining\x18\x03 \x01(\x0b\x32\x1e.miwake.inspection.v1.Draining\x12>\n\x0f\x61\x63knowledgement\x18\x04 \x01(\x0b\x32%.miwake.inspection.v1.Acknowledgement\x12/\n\x08\x62\x61\x63k_off\x18\x05 \x01(\x0b\x32\x1d.miwake.inspection.v1.BackOff\"\xcb\x01\n\x0f\x43lassifyRequest\x12\x0f\n\x07station\x18\x01 \x01(\t\x12\x38\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x37\n\x07vectors\x18\x03 \x03(\x0b\x32&.miwake.inspection.v1.InspectionVector\x12\x34\n\x07options\x18\x04 \x01(\x0b\x32#.miwake.inspection.v1.AnswerOptions\"w\n\x10\x43lassifyResponse\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.miwake.inspection.v1.Answer\x12\x34\n\nprovenance\x18\x02 \x01(\x0b\x32 .miwake.inspection.v1.Provenance\"\xac\x02\n\x17SearchNeighboursRequest\x12\x0f\n\x07station\x18\x01 \x01(\t\x12\x38\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x37\n\x07vectors\x18\x03 \x03(\x0b\x32&.miwake.inspection.v1.InspectionVector\x12\x19\n\x0cn_neighbours\x18\x04 \x01(\rH\x00\x88\x01\x01\x12+\n\x05where\x18\x05 \x01(\x0b\x32\x1c.miwake.inspection.v1.Filter\x12\x34\n\x07options\x18\x06 \x01(\x0b\x32#.miwake.inspection.v1.SearchOptionsB\x0f\n\r_n_neighbours\"\xdf\x01\n\x10NeighboursAnswer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x38\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x36\n\nneighbours\x18\x04 \x01(\x0b\x32 .miwake.inspection.v1.NeighboursH\x00\x12\x30\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1f.miwake.inspection.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\x89\x01\n\x18SearchNeighboursResponse\x12\x37\n\x07\x61nswers\x18\x01 \x03(\x0b\x32&.miwake.inspection.v1.NeighboursAnswer\x12\x34\n\nprovenance\x18\x02 \x01(\x0b\x32 .miwake.inspection.v1.Provenance2\x92\x03\n\x11InspectionService\x12Z\n\x07Inspect\x12$.miwake.inspection.v1.InspectRequest\x1a%.miwake.inspection.v1.InspectResponse(\x01\x30\x01\x12Y\n\x08\x43lassify\x12%.miwake.inspection.v1.ClassifyRequest\x1a&.miwake.inspection.v1.ClassifyResponse\x12q\n\x10SearchNeighbours\x12-.miwake.inspection.v1.SearchNeighboursRequest\x1a..miwake.inspection.v1.SearchNeighboursResponse\x12S\n\x06Verify\x12#.miwake.inspection.v1.VerifyRequest\x1a$.miwake.inspection.v1.VerifyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-miwake/inspection/v1/inspection_service.proto\x12\x14miwake.inspection.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!miwake/inspection/v1/answer.proto\x1a!miwake/inspection/v1/filter.proto\x1a)miwake/inspection/v1/search_options.proto\x1a!miwake/inspection/v1/vector.proto\x1a\'miwake/inspection/v1/verification.proto\"\x92\x02\n\rAnswerOptions\x12\x19\n\x0cn_neighbours\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x33\n\x06search\x18\x02 \x01(\x0b\x32#.miwake.inspection.v1.SearchOptions\x12\x17\n\x0fomit_neighbours\x18\x03 \x01(\x08\x12\x14\n\x0comit_anchors\x18\x04 \x01(\x08\x12\x30\n\ranswer_within\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x61wait_record\x18\x06 \x01(\x08\x12\x16\n\x0eomit_residuals\x18\x07 \x01(\x08\x12\x11\n\tas_arrays\x18\x08 \x01(\x08\x42\x0f\n\r_n_neighbours\"\xc9\x02\n\x0eInspectRequest\x12\x0f\n\x07station\x18\x01 \x01(\t\x12\x38\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x37\n\x07vectors\x18\x03 \x03(\x0b\x32&.miwake.inspection.v1.InspectionVector\x12\x34\n\x07options\x18\x04 \x01(\x0b\x32#.miwake.inspection.v1.AnswerOptions\x12\x11\n\tstream_id\x18\x05 \x01(\t\x12\x1b\n\x0e\x66irst_sequence\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x17\n\nn_received\x18\x07 \x01(\x04H\x01\x88\x01\x01\x12\x12\n\ngeneration\x18\x08 \x01(\tB\x11\n\x0f_first_sequenceB\r\n\x0b_n_received\"M\n\x0f\x41\x63knowledgement\x12\x12\n\nn_accepted\x18\x01 \x01(\x04\x12\x17\n\nn_recorded\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_n_recorded\"J\n\x07\x42\x61\x63kOff\x12.\n\x0bretry_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1e\n\x08\x44raining\x12\x12\n\nn_accepted\x18\x01 \x01(\x04\"\xce\x02\n\x0fInspectResponse\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.miwake.inspection.v1.Answer\x12\x34\n\nprovenance\x18\x02 \x01(\x0b\x32 .miwake.inspection.v1.Provenance\x12\x30\n\x08\x64raining\x18\x03 \x01(\x0b\x32\x1e.miwake.inspection.v1.Draining\x12>\n\x0f\x61\x63knowledgement\x18\x04 \x01(\x0b\x32%.miwake.inspection.v1.Acknowledgement\x12/\n\x08\x62\x61\x63k_off\x18\x05 \x01(\x0b\x32\x1d.miwake.inspection.v1.BackOff\x12\x33\n\x06\x61rrays\x18\x06 \x01(\x0b\x32#.miwake.inspection.v1.VerdictArrays\"\xcb\x01\n\x0f\x43lassifyRequest\x12\x0f\n\x07station\x18\x01 \x01(\t\x12\x38\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x37\n\x07vectors\x18\x03 \x03(\x0b\x32&.miwake.inspection.v1.InspectionVector\x12\x34\n\x07options\x18\x04 \x01(\x0b\x32#.miwake.inspection.v1.AnswerOptions\"\xac\x01\n\x10\x43lassifyResponse\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.miwake.inspection.v1.Answer\x12\x34\n\nprovenance\x18\x02 \x01(\x0b\x32 .miwake.inspection.v1.Provenance\x12\x33\n\x06\x61rrays\x18\x03 \x01(\x0b\x32#.miwake.inspection.v1.VerdictArrays\"\xbf\x02\n\x17SearchNeighboursRequest\x12\x0f\n\x07station\x18\x01 \x01(\t\x12\x38\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x37\n\x07vectors\x18\x03 \x03(\x0b\x32&.miwake.inspection.v1.InspectionVector\x12\x19\n\x0cn_neighbours\x18\x04 \x01(\rH\x00\x88\x01\x01\x12+\n\x05where\x18\x05 \x01(\x0b\x32\x1c.miwake.inspection.v1.Filter\x12\x34\n\x07options\x18\x06 \x01(\x0b\x32#.miwake.inspection.v1.SearchOptions\x12\x11\n\tas_arrays\x18\x07 \x01(\x08\x42\x0f\n\r_n_neighbours\"\xdf\x01\n\x10NeighboursAnswer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x38\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\'.miwake.inspection.v1.InspectionContext\x12\x36\n\nneighbours\x18\x04 \x01(\x0b\x32 .miwake.inspection.v1.NeighboursH\x00\x12\x30\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1f.miwake.inspection.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\xc0\x01\n\x18SearchNeighboursResponse\x12\x37\n\x07\x61nswers\x18\x01 \x03(\x0b\x32&.miwake.inspection.v1.NeighboursAnswer\x12\x34\n\nprovenance\x18\x02 \x01(\x0b\x32 .miwake.inspection.v1.Provenance\x12\x35\n\x06\x61rrays\x18\x03 \x01(\x0b\x32%.miwake.inspection.v1.NeighbourArrays2\x92\x03\n\x11InspectionService\x12Z\n\x07Inspect\x12$.miwake.inspection.v1.InspectRequest\x1a%.miwake.inspection.v1.InspectResponse(\x01\x30\x01\x12Y\n\x08\x43lassify\x12%.miwake.inspection.v1.ClassifyRequest\x1a&.miwake.inspection.v1.ClassifyResponse\x12q\n\x10SearchNeighbours\x12-.miwake.inspection.v1.SearchNeighboursRequest\x1a..miwake.inspection.v1.SearchNeighboursResponse\x12S\n\x06Verify\x12#.miwake.inspection.v1.VerifyRequest\x1a$.miwake.inspection.v1.VerifyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,27 +38,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'miwake.inspection.v1.inspec
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ANSWEROPTIONS']._serialized_start=293
-  _globals['_ANSWEROPTIONS']._serialized_end=548
-  _globals['_INSPECTREQUEST']._serialized_start=551
-  _globals['_INSPECTREQUEST']._serialized_end=880
-  _globals['_ACKNOWLEDGEMENT']._serialized_start=882
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=959
-  _globals['_BACKOFF']._serialized_start=961
-  _globals['_BACKOFF']._serialized_end=1035
-  _globals['_DRAINING']._serialized_start=1037
-  _globals['_DRAINING']._serialized_end=1067
-  _globals['_INSPECTRESPONSE']._serialized_start=1070
-  _globals['_INSPECTRESPONSE']._serialized_end=1351
-  _globals['_CLASSIFYREQUEST']._serialized_start=1354
-  _globals['_CLASSIFYREQUEST']._serialized_end=1557
-  _globals['_CLASSIFYRESPONSE']._serialized_start=1559
-  _globals['_CLASSIFYRESPONSE']._serialized_end=1678
-  _globals['_SEARCHNEIGHBOURSREQUEST']._serialized_start=1681
-  _globals['_SEARCHNEIGHBOURSREQUEST']._serialized_end=1981
-  _globals['_NEIGHBOURSANSWER']._serialized_start=1984
-  _globals['_NEIGHBOURSANSWER']._serialized_end=2207
-  _globals['_SEARCHNEIGHBOURSRESPONSE']._serialized_start=2210
-  _globals['_SEARCHNEIGHBOURSRESPONSE']._serialized_end=2347
-  _globals['_INSPECTIONSERVICE']._serialized_start=2350
-  _globals['_INSPECTIONSERVICE']._serialized_end=2752
+  _globals['_ANSWEROPTIONS']._serialized_end=567
+  _globals['_INSPECTREQUEST']._serialized_start=570
+  _globals['_INSPECTREQUEST']._serialized_end=899
+  _globals['_ACKNOWLEDGEMENT']._serialized_start=901
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=978
+  _globals['_BACKOFF']._serialized_start=980
+  _globals['_BACKOFF']._serialized_end=1054
+  _globals['_DRAINING']._serialized_start=1056
+  _globals['_DRAINING']._serialized_end=1086
+  _globals['_INSPECTRESPONSE']._serialized_start=1089
+  _globals['_INSPECTRESPONSE']._serialized_end=1423
+  _globals['_CLASSIFYREQUEST']._serialized_start=1426
+  _globals['_CLASSIFYREQUEST']._serialized_end=1629
+  _globals['_CLASSIFYRESPONSE']._serialized_start=1632
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1804
+  _globals['_SEARCHNEIGHBOURSREQUEST']._serialized_start=1807
+  _globals['_SEARCHNEIGHBOURSREQUEST']._serialized_end=2126
+  _globals['_NEIGHBOURSANSWER']._serialized_start=2129
+  _globals['_NEIGHBOURSANSWER']._serialized_end=2352
+  _globals['_SEARCHNEIGHBOURSRESPONSE']._serialized_start=2355
+  _globals['_SEARCHNEIGHBOURSRESPONSE']._serialized_end=2547
+  _globals['_INSPECTIONSERVICE']._serialized_start=2550
+  _globals['_INSPECTIONSERVICE']._serialized_end=2952
 # @@protoc_insertion_point(module_scope)

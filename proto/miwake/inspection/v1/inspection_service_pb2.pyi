@@ -36,6 +36,7 @@ class AnswerOptions(_message.Message):
     ANSWER_WITHIN_FIELD_NUMBER: _builtins.int
     AWAIT_RECORD_FIELD_NUMBER: _builtins.int
     OMIT_RESIDUALS_FIELD_NUMBER: _builtins.int
+    AS_ARRAYS_FIELD_NUMBER: _builtins.int
     n_neighbours: _builtins.int
     """How many neighbours to return, K, from 1 to the server's limit. Where absent: 15."""
     omit_neighbours: _builtins.bool
@@ -48,6 +49,8 @@ class AnswerOptions(_message.Message):
     """
     omit_residuals: _builtins.bool
     """Leave out what is left of the vector beside its reference map, and its bytes."""
+    as_arrays: _builtins.bool
+    """Send verdicts in arrays over all of a message, `VerdictArrays`; each answer's verdict then gives its row."""
     @_builtins.property
     def search(self) -> _search_options_pb2.SearchOptions:
         """How the neighbours that are returned are found. Where absent: as they were for the verdict."""
@@ -68,10 +71,11 @@ class AnswerOptions(_message.Message):
         answer_within: _duration_pb2.Duration | None = ...,
         await_record: _builtins.bool = ...,
         omit_residuals: _builtins.bool = ...,
+        as_arrays: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "n_neighbours", b"n_neighbours", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "await_record", b"await_record", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "omit_residuals", b"omit_residuals", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "answer_within", b"answer_within", "as_arrays", b"as_arrays", "await_record", b"await_record", "n_neighbours", b"n_neighbours", "omit_anchors", b"omit_anchors", "omit_neighbours", b"omit_neighbours", "omit_residuals", b"omit_residuals", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__n_neighbours: _TypeAlias = _typing.Literal["n_neighbours"]  # noqa: Y015
     _WhichOneofArgType__n_neighbours: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours"]  # noqa: Y015
@@ -253,6 +257,7 @@ class InspectResponse(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGEMENT_FIELD_NUMBER: _builtins.int
     BACK_OFF_FIELD_NUMBER: _builtins.int
+    ARRAYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[_answer_pb2.Answer]:
         """The answers."""
@@ -275,6 +280,10 @@ class InspectResponse(_message.Message):
     def back_off(self) -> Global___BackOff:
         """Set when the server stops reading this stream for a while."""
 
+    @_builtins.property
+    def arrays(self) -> _answer_pb2.VerdictArrays:
+        """The verdicts of the answers that give a row, where arrays were asked for. Rows that no answer gives are of none."""
+
     def __init__(
         self,
         *,
@@ -283,10 +292,11 @@ class InspectResponse(_message.Message):
         draining: Global___Draining | None = ...,
         acknowledgement: Global___Acknowledgement | None = ...,
         back_off: Global___BackOff | None = ...,
+        arrays: _answer_pb2.VerdictArrays | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "back_off", b"back_off", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "arrays", b"arrays", "back_off", b"back_off", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "answers", b"answers", "back_off", b"back_off", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "answers", b"answers", "arrays", b"arrays", "back_off", b"back_off", "draining", b"draining", "provenance", b"provenance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,6 +350,7 @@ class ClassifyResponse(_message.Message):
 
     ANSWERS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    ARRAYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[_answer_pb2.Answer]:
         """One answer for each vector."""
@@ -348,15 +359,20 @@ class ClassifyResponse(_message.Message):
     def provenance(self) -> _answer_pb2.Provenance:
         """What answered."""
 
+    @_builtins.property
+    def arrays(self) -> _answer_pb2.VerdictArrays:
+        """The verdicts of the answers that give a row, where arrays were asked for."""
+
     def __init__(
         self,
         *,
         answers: _abc.Iterable[_answer_pb2.Answer] | None = ...,
         provenance: _answer_pb2.Provenance | None = ...,
+        arrays: _answer_pb2.VerdictArrays | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrays", b"arrays", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "provenance", b"provenance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "arrays", b"arrays", "provenance", b"provenance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,10 +390,13 @@ class SearchNeighboursRequest(_message.Message):
     N_NEIGHBOURS_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    AS_ARRAYS_FIELD_NUMBER: _builtins.int
     station: _builtins.str
     """The station. May be empty where the server has one."""
     n_neighbours: _builtins.int
     """How many neighbours to return, K, from 1 to the server's limit. Where absent: 15."""
+    as_arrays: _builtins.bool
+    """Send neighbours in arrays over the whole message; each answer's neighbours then give their row."""
     @_builtins.property
     def context(self) -> _vector_pb2.InspectionContext:
         """Holds for vectors without a context of their own."""
@@ -403,10 +422,11 @@ class SearchNeighboursRequest(_message.Message):
         n_neighbours: _builtins.int | None = ...,
         where: _filter_pb2.Filter | None = ...,
         options: _search_options_pb2.SearchOptions | None = ...,
+        as_arrays: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "context", b"context", "n_neighbours", b"n_neighbours", "options", b"options", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "context", b"context", "n_neighbours", b"n_neighbours", "options", b"options", "station", b"station", "vectors", b"vectors", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours", "as_arrays", b"as_arrays", "context", b"context", "n_neighbours", b"n_neighbours", "options", b"options", "station", b"station", "vectors", b"vectors", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__n_neighbours: _TypeAlias = _typing.Literal["n_neighbours"]  # noqa: Y015
     _WhichOneofArgType__n_neighbours: _TypeAlias = _typing.Literal["_n_neighbours", b"_n_neighbours"]  # noqa: Y015
@@ -468,6 +488,7 @@ class SearchNeighboursResponse(_message.Message):
 
     ANSWERS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    ARRAYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___NeighboursAnswer]:
         """One answer for each vector."""
@@ -476,15 +497,20 @@ class SearchNeighboursResponse(_message.Message):
     def provenance(self) -> _answer_pb2.Provenance:
         """What answered."""
 
+    @_builtins.property
+    def arrays(self) -> _answer_pb2.NeighbourArrays:
+        """The neighbours of the answers that give a row, where arrays were asked for."""
+
     def __init__(
         self,
         *,
         answers: _abc.Iterable[Global___NeighboursAnswer] | None = ...,
         provenance: _answer_pb2.Provenance | None = ...,
+        arrays: _answer_pb2.NeighbourArrays | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrays", b"arrays", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "provenance", b"provenance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "arrays", b"arrays", "provenance", b"provenance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
