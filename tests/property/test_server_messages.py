@@ -8,10 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, LabelMethod, NeighbourBatch, VerdictBatch
+from miwake.indexer.answers import (
+    Decision,
+    DecisionReason,
+    HealthStatistic,
+    LabelMethod,
+    NeighbourBatch,
+    ReferenceMap,
+    ResidualBatch,
+    VerdictBatch,
+)
 from miwake.inspection.v1 import answer_pb2, vector_pb2
 from miwake.server import wire
 from miwake.server.columns import VerdictColumns
+from miwake.server.jobs import Items
 from support.plain_messages import plain_verdict
 
 TEXT = st.text(max_size=8)
@@ -28,6 +38,25 @@ def labels(shape: tuple[int, ...]) -> st.SearchStrategy[NDArray[np.int32]]:
 
 def texts(n_rows: int, n_columns: int) -> st.SearchStrategy[tuple[tuple[str, ...], ...]]:
     return st.tuples(*[st.tuples(*[TEXT] * n_columns)] * n_rows)
+
+
+@st.composite
+def residual_batches(draw: st.DrawFn, q: int) -> ResidualBatch:
+    shifts = hnp.arrays(np.int8, q)
+    return ResidualBatch(
+        reference=draw(hnp.arrays(np.uint8, q, elements=st.sampled_from([one.value for one in ReferenceMap]))),
+        shift_rows=draw(shifts),
+        shift_columns=draw(shifts),
+        beta=draw(floats((q,))),
+        eta=draw(floats((q,))),
+        gamma=draw(floats((q,))),
+        l2=draw(floats((q,))),
+        l6=draw(floats((q,))),
+        largest=draw(floats((q,))),
+        standardised_l2=draw(floats((q,))),
+        standardised_l6=draw(floats((q,))),
+        standardised_largest=draw(floats((q,))),
+    )
 
 
 @st.composite
@@ -60,6 +89,7 @@ def verdict_batches(draw: st.DrawFn) -> VerdictBatch:
         anchor_labels=draw(labels((q, c))),
         anchor_distances=draw(floats((q, c))),
         neighbours=neighbours,
+        residuals=draw(st.none() | residual_batches(q)),
     )
 
 
@@ -83,28 +113,51 @@ def spelt_out(values: list[float]) -> vector_pb2.InspectionVector:
     return vector_pb2.InspectionVector(floats=vector_pb2.FloatValues(values=values))
 
 
+def with_template(
+    vector: vector_pb2.InspectionVector, template: bytes, spelt_out: list[float]
+) -> vector_pb2.InspectionVector:
+    found = vector_pb2.InspectionVector()
+    found.CopyFrom(vector)
+    found.template = template
+    if found.HasField("floats"):
+        found.floats.template.extend(spelt_out)
+    return found
+
+
 def vector_messages() -> st.SearchStrategy[vector_pb2.InspectionVector]:
     values = hnp.arrays(np.float32, 3, elements=st.floats(width=32))
-    return st.one_of(
+    vectors = st.one_of(
         st.builds(lambda found: packed(found.tobytes(), vector_pb2.DATA_TYPE_FLOAT32), values),
         st.builds(packed, st.binary(max_size=13), st.integers(-1, 4)),
         st.builds(spelt_out, st.lists(st.floats(width=32), max_size=4)),
     )
+    templates = st.one_of(st.just(b""), values.map(lambda found: found.tobytes()), st.binary(max_size=13))
+    return st.builds(with_template, vectors, templates, st.lists(st.floats(width=32), max_size=4))
+
+
+def read(messages: list[vector_pb2.InspectionVector]) -> Items:
+    return wire.read_items(messages, context=None, n_values=3, first_sequence=0, with_templates=True)
+
+
+def templates_of(items: Items) -> NDArray[np.float32]:
+    return np.full_like(items.vectors, np.nan) if items.templates is None else items.templates
 
 
 @given(st.lists(vector_messages(), max_size=5))
 def test_every_vector_of_a_message_is_read_or_has_a_failure(messages: list[vector_pb2.InspectionVector]) -> None:
-    items = wire.read_items(messages, context=None, n_values=3, first_sequence=0)
+    items = read(messages)
 
     assert len(items) == len(messages)
     assert len(items.vectors) + len(items.failures) == len(messages)
+    assert templates_of(items).shape == items.vectors.shape
     assert set(items.failures) <= set(range(len(messages)))
 
 
 @given(st.lists(vector_messages(), min_size=1, max_size=5))
 def test_a_vector_is_read_alone_as_among_others(messages: list[vector_pb2.InspectionVector]) -> None:
-    together = wire.read_items(messages, context=None, n_values=3, first_sequence=0)
-    alone = [wire.read_items([one], context=None, n_values=3, first_sequence=0) for one in messages]
+    together = read(messages)
+    alone = [read([one]) for one in messages]
 
     np.testing.assert_array_equal(together.vectors, np.concatenate([one.vectors for one in alone]))
+    np.testing.assert_array_equal(templates_of(together), np.concatenate([templates_of(one) for one in alone]))
     assert together.failures == {row: one.failures[0] for row, one in enumerate(alone) if one.failures}

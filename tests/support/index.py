@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from miwake.indexer.answers import (
     LabelMethod,
     NeighbourBatch,
     PairBatch,
+    ReferenceMap,
+    ResidualBatch,
     VerdictBatch,
 )
 from miwake.indexer.errors import ArtifactCorruptError, StationNotFoundError
-from miwake.indexer.scale import Scale
+from miwake.indexer.scale import Scale, template_refusals
 from miwake.indexer.search.options import AS_CALIBRATED, SearchOptions
 from miwake.indexer.verdict.pairs import PairCalibration, PairThreshold
 
@@ -53,6 +55,26 @@ def vector_of(first: float) -> NDArray[np.float32]:
     return np.array([first, 0.0, 1.0, 0.5], dtype=np.float32)
 
 
+def residuals_of(vectors: NDArray[np.float32], templates: NDArray[np.float32]) -> ResidualBatch:
+    """Return residuals that tell the two first values: beta the vector's, eta the template's, the others their sums."""
+    first, other = vectors[:, 0], templates[:, 0]
+    is_given = ~np.isnan(other)
+    return ResidualBatch(
+        reference=np.where(is_given, ReferenceMap.TEMPLATE, ReferenceMap.NONE).astype(np.uint8),
+        shift_rows=np.where(is_given, -2, 0).astype(np.int8),
+        shift_columns=np.where(is_given, 1, 0).astype(np.int8),
+        beta=np.where(is_given, first, np.float32(np.nan)),
+        eta=other.copy(),
+        gamma=first + other,
+        l2=first + other * 2,
+        l6=first + other * 3,
+        largest=first + other * 4,
+        standardised_l2=first + other * 5,
+        standardised_l6=first + other * 6,
+        standardised_largest=first + other * 7,
+    )
+
+
 class FakeIndex:
     """Answers every vector by its first value: novelty and the nearest distance are that value, the label its tenths.
 
@@ -86,6 +108,7 @@ class FakeIndex:
         self.scale = Scale(n_values=N_VALUES, low=0.0, high=1.0)
         self.n_references = n_references
         self.has_pass_labels = has_pass_labels
+        self.reference_map: Literal["none", "template", "class-mean"] = "none"
         self.batches: list[int] = []
         self.asked: list[tuple[Filter | None, SearchOptions]] = []
         self.entered = threading.Event()
@@ -93,8 +116,17 @@ class FakeIndex:
         if not held:
             self.gate.set()
 
+    def refuse_templates(self, templates: NDArray[np.float32]) -> tuple[str, ...]:
+        codes = template_refusals(templates, self.scale).tolist()
+        return tuple(self.scale.explain(code, templates[row]) if code else "" for row, code in enumerate(codes))
+
     def classify(
-        self, vectors: NDArray[np.float32], *, n_neighbours: int, options: SearchOptions = AS_CALIBRATED
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        templates: NDArray[np.float32] | None = None,
+        n_neighbours: int,
+        options: SearchOptions = AS_CALIBRATED,
     ) -> VerdictBatch:
         neighbours = self.search(vectors, n_neighbours=n_neighbours, options=options)
         firsts = vectors[:, 0]
@@ -115,6 +147,7 @@ class FakeIndex:
             anchor_labels=np.tile(np.array([0, 200, -3], dtype=np.int32), (n_queries, 1)),
             anchor_distances=np.stack([firsts, firsts + 1, firsts + 2], axis=1),
             neighbours=neighbours,
+            residuals=None if templates is None else residuals_of(vectors, templates),
         )
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from miwake.inspection.v1 import answer_pb2
 
 if TYPE_CHECKING:
-    from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.indexer.answers import NeighbourBatch, ResidualBatch, VerdictBatch
 
 METHODS = (
     answer_pb2.LABEL_METHOD_NEAREST_ANCHOR,
@@ -51,6 +51,27 @@ def plain_verdict(batch: VerdictBatch, row: int) -> answer_pb2.Verdict:
             labels=batch.anchor_labels[row].tolist(), distances=batch.anchor_distances[row].tolist()
         ),
         neighbours=plain_neighbours(batch.neighbours, row),
+        residuals=None if batch.residuals is None else plain_residuals(batch.residuals, row),
+    )
+
+
+def plain_residuals(batch: ResidualBatch, row: int) -> answer_pb2.Residuals | None:
+    """Return the residuals of one query, None where it was compared with no map."""
+    if not batch.reference[row]:
+        return None
+    return answer_pb2.Residuals(
+        reference=(answer_pb2.REFERENCE_MAP_TEMPLATE, answer_pb2.REFERENCE_MAP_CLASS_MEAN)[batch.reference[row] - 1],
+        shift_rows=int(batch.shift_rows[row]),
+        shift_columns=int(batch.shift_columns[row]),
+        beta=float(batch.beta[row]),
+        eta=float(batch.eta[row]),
+        gamma=float(batch.gamma[row]),
+        l2=float(batch.l2[row]),
+        l6=float(batch.l6[row]),
+        largest=float(batch.largest[row]),
+        standardised_l2=float(batch.standardised_l2[row]),
+        standardised_l6=float(batch.standardised_l6[row]),
+        standardised_largest=float(batch.standardised_largest[row]),
     )
 
 

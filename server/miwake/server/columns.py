@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import add
 from typing import TYPE_CHECKING
 
 from miwake.indexer.answers import Decision, DecisionReason, LabelMethod
 from miwake.inspection.v1 import answer_pb2
 from miwake.server.packing import packed_floats
+from miwake.server.residual_columns import encoded_residuals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +84,9 @@ class VerdictColumns:
         self._method = METHODS[batch.method]
         self._method_labels = batch.method_labels.tolist()
         self._reasons = batch.reasons.tolist()
-        self._health = packed_floats({answer_pb2.Verdict.HEALTH_FIELD_NUMBER: batch.health})
+        self._encoded = packed_floats({answer_pb2.Verdict.HEALTH_FIELD_NUMBER: batch.health})
+        if batch.residuals is not None:
+            self._encoded = list(map(add, self._encoded, encoded_residuals(batch.residuals)))
         self._anchor_labels = batch.anchor_labels.tolist()
         self._anchor_distances = packed_floats(
             {answer_pb2.AnchorDistances.DISTANCES_FIELD_NUMBER: batch.anchor_distances}
@@ -101,7 +105,7 @@ class VerdictColumns:
         verdict.novelty = self._novelty[row]
         verdict.method = self._method
         found = _labels_and_reasons(tuple(self._method_labels[row]), self._reasons[row])
-        verdict.MergeFromString(found + self._health[row])
+        verdict.MergeFromString(found + self._encoded[row])
         anchors = verdict.anchors
         anchors.labels.extend(self._anchor_labels[row])
         anchors.MergeFromString(self._anchor_distances[row])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +11,14 @@ import structlog
 
 from miwake.indexer.scale import Refusal
 from miwake.server.jobs import Answered, Fault, ItemFailure, Results, Slice, Task
+from miwake.server.templates import bad_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from miwake.server.index import Index
     from miwake.server.jobs import Items, Job
 
 log = structlog.get_logger()
@@ -63,35 +64,55 @@ def _answer_timely(jobs: Sequence[Job]) -> list[Answered]:
 def _answer_together(jobs: Sequence[Job]) -> list[Answered]:
     """Share one answer of the index among the jobs: each has as many rows of it as items without a failure."""
     vectors = jobs[0].items.vectors if len(jobs) == 1 else np.concatenate([job.items.vectors for job in jobs])
+    templates = _templates(jobs)
     failures: Sequence[Mapping[int, ItemFailure]] = [job.items.failures for job in jobs]
     if len(vectors) and jobs[0].task is not Task.VERIFY:  # pairs have been looked at before
-        refusals = jobs[0].index.scale.refusals(vectors)
-        if refusals.any():
-            vectors = vectors[refusals == Refusal.NONE]
-            failures = _with_refusals(jobs, refusals)
+        refused = _refused(jobs[0].index, vectors, templates)
+        if refused:
+            is_good = ~np.isin(np.arange(len(vectors)), list(refused))
+            vectors, templates = vectors[is_good], None if templates is None else templates[is_good]
+            failures = _with_refused(jobs, refused)
+    items = [job.items if job.items.templates is None else replace(job.items, templates=None) for job in jobs]
     if not len(vectors):
-        return [Answered(job.items, failed, ()) for job, failed in zip(jobs, failures, strict=True)]
-    results = _ask(jobs[0], vectors)
+        return [Answered(asked, failed, ()) for asked, failed in zip(items, failures, strict=True)]
+    results = _ask(jobs[0], vectors, templates)
     answered = []
     stop = 0
-    for job, failed in zip(jobs, failures, strict=True):
-        start, stop = stop, stop + len(job.items) - len(failed)
-        answered.append(Answered(job.items, failed, (Slice(results, start, stop),)))
+    for asked, failed in zip(items, failures, strict=True):
+        start, stop = stop, stop + len(asked) - len(failed)
+        answered.append(Answered(asked, failed, (Slice(results, start, stop),)))
     return answered
 
 
-def _with_refusals(jobs: Sequence[Job], refusals: NDArray[np.int8]) -> list[Mapping[int, ItemFailure]]:
-    codes = iter(refusals.tolist())
+def _templates(jobs: Sequence[Job]) -> NDArray[np.float32] | None:
+    """Return the templates of all jobs' vectors, all of it NaN where there is none; None where no job has any."""
+    if all(job.items.templates is None for job in jobs):
+        return None
+    parts = ((job.items.vectors, job.items.templates) for job in jobs)
+    return np.concatenate([np.full_like(vectors, np.nan) if own is None else own for vectors, own in parts])
+
+
+def _refused(
+    index: Index, vectors: NDArray[np.float32], templates: NDArray[np.float32] | None
+) -> dict[int, ItemFailure]:
+    """Return why some of the vectors are not asked, by row."""
+    refused: dict[int, ItemFailure] = {}
+    if templates is not None:
+        refused = {row: bad_template(why) for row, why in enumerate(index.refuse_templates(templates)) if why}
+    codes = index.scale.refusals(vectors)
+    for row in np.flatnonzero(codes).tolist():
+        code = int(codes[row])
+        refused[row] = ItemFailure(FAULTS[code], index.scale.explain(code, vectors[row]))
+    return refused
+
+
+def _with_refused(jobs: Sequence[Job], refused: Mapping[int, ItemFailure]) -> list[Mapping[int, ItemFailure]]:
     found: list[Mapping[int, ItemFailure]] = []
+    start = 0
     for job in jobs:
-        items, scale = job.items, job.index.scale
-        judged = zip(_positions(items), islice(codes, len(items.vectors)), items.vectors, strict=True)
-        refused = {
-            position: ItemFailure(FAULTS[code], scale.explain(code, vector))
-            for position, code, vector in judged
-            if code != Refusal.NONE
-        }
-        found.append({**items.failures, **refused})
+        rows = enumerate(_positions(job.items), start)
+        found.append({**job.items.failures, **{position: refused[row] for row, position in rows if row in refused}})
+        start += len(job.items.vectors)
     return found
 
 
@@ -121,20 +142,23 @@ def _only(items: Items, position: int, row: int) -> Items:
         contexts=items.contexts[position : position + 1],
         failures={},
         vectors=items.vectors[row : row + 1],
+        templates=None if items.templates is None else items.templates[row : row + 1],
     )
 
 
-def _ask(job: Job, vectors: NDArray[np.float32]) -> Results:
+def _ask(job: Job, vectors: NDArray[np.float32], templates: NDArray[np.float32] | None) -> Results:
     wanted = job.wishes
     if job.task is Task.SEARCH:
         found = job.index.search(vectors, n_neighbours=job.n_neighbours, where=wanted.where, options=wanted.options)
         return Results(found)
     if job.task is Task.VERIFY:
         return Results(job.index.verify(*np.split(vectors, 2, axis=1)))
-    batch = job.index.classify(vectors, n_neighbours=job.n_neighbours, options=wanted.options)
+    batch = job.index.classify(vectors, templates=templates, n_neighbours=job.n_neighbours, options=wanted.options)
     if wanted.omit_anchors:
         none = slice(None), slice(0)
         batch = replace(batch, anchor_labels=batch.anchor_labels[none], anchor_distances=batch.anchor_distances[none])
+    if wanted.omit_residuals:
+        batch = replace(batch, residuals=None)
     return Results(batch)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,12 +50,25 @@ class Index(Protocol):
         """Which vectors can be judged at all."""
 
     def classify(
-        self, vectors: NDArray[np.float32], *, n_neighbours: int, options: SearchOptions = ...
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        templates: NDArray[np.float32] | None = ...,
+        n_neighbours: int,
+        options: SearchOptions = ...,
     ) -> VerdictBatch:
         """Return the verdicts on (Q, V) vectors that ``scale`` does not refuse, with K neighbours each, 0 or more.
 
-        The options say how those neighbours are found, and never change a verdict.
+        A row of the templates is all NaN where its vector brings none. The options say how those neighbours are found,
+        and never change a verdict.
         """
+
+    def refuse_templates(self, templates: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return for each of (Q, V) templates why it cannot be used; empty where it can, or is all NaN."""
+
+    @property
+    def reference_map(self) -> Literal["none", "template", "class-mean"]:
+        """What verdicts regard a vector's residuals against, if anything."""
 
     def n_matching(self, where: Filter | None) -> int:
         """Return how many references a filter lets through; any thread may ask."""

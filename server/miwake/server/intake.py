@@ -156,6 +156,7 @@ def _jobs(
                 context=context,
                 n_values=index.scale.n_values,
                 first_sequence=first_sequence + begin - start,
+                with_templates=task is Task.CLASSIFY,
             ),
         )
         for begin in range(start, max(n_vectors, start + 1), n_together)

@@ -39,6 +39,7 @@ class Fault(Enum):
     UNSUPPORTED_DATA_TYPE = auto()
     INTERNAL = auto()
     EXPIRED = auto()
+    BAD_TEMPLATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,11 @@ class Items:
     contexts : n bytes or None
         What the caller said about each part, serialised: it is only echoed.
     failures : mapping of position to ItemFailure
-        Those of the n that cannot be read as a vector of V values.
+        Those of the n that cannot be read as a vector of V values, or whose template cannot.
     vectors : (Q, V) float32
         The others, in order.
+    templates : (Q, V) float32, or None
+        The template of each of them, all of it NaN where it brings none; None where none does.
     """
 
     first_sequence: int
@@ -72,6 +75,7 @@ class Items:
     contexts: Sequence[bytes | None]
     failures: Mapping[int, ItemFailure]
     vectors: NDArray[np.float32]
+    templates: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,7 +91,7 @@ class Wishes:
         Which references may be found; of searches only.
     options : SearchOptions
         How neighbours are found; never how a verdict is.
-    omit_neighbours, omit_anchors : bool
+    omit_neighbours, omit_anchors, omit_residuals : bool
         Of verdicts: what is left out.
     await_record : bool
         Of verdicts: whether they are held back until they are in the verdict log.
@@ -97,6 +101,7 @@ class Wishes:
     options: SearchOptions = AS_CALIBRATED
     omit_neighbours: bool = False
     omit_anchors: bool = False
+    omit_residuals: bool = False
     await_record: bool = False
 
     @property
@@ -208,6 +213,7 @@ class Delivery:
     def without_vectors(self) -> Delivery:
         """Return the same answers without the vectors that were asked about, which take most of the memory."""
         answered = tuple(
-            replace(one, items=replace(one.items, vectors=one.items.vectors[:0].copy())) for one in self.answered
+            replace(one, items=replace(one.items, vectors=one.items.vectors[:0].copy(), templates=None))
+            for one in self.answered
         )
         return replace(self, answered=answered)

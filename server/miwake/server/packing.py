@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LENGTH_DELIMITED = 2
-"""The wire type of packed fields."""
+"""The wire type of packed fields, and of messages in messages."""
+
+FIXED_32 = 5
+"""The wire type of a float that is not packed."""
 
 
 def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
@@ -49,6 +52,41 @@ def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
         encoded[:, start:end] = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
     data = encoded.tobytes()
     return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def plain_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
+    r"""Return, for each of Q messages, the encoding of its ``optional float`` fields, all of them set.
+
+    Parameters
+    ----------
+    fields : mapping of field number to (Q,) float32
+        At least one.
+
+    Examples
+    --------
+    >>> plain_floats({4: np.array([1.0, 2.0], dtype=np.float32)})
+    [b'%\x00\x00\x80?', b'%\x00\x00\x00@']
+    """
+    tags = [np.frombuffer(_varint(number << 3 | FIXED_32), dtype=np.uint8) for number in fields]
+    encoded = np.concatenate(
+        [
+            part
+            for tag, values in zip(tags, fields.values(), strict=True)
+            for part in (
+                np.broadcast_to(tag, (len(values), len(tag))),
+                np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1, 4),
+            )
+        ],
+        axis=1,
+    )
+    size = encoded.shape[1]
+    data = encoded.tobytes()
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def length_delimited(number: int, content: bytes) -> bytes:
+    """Return the encoding of a field that holds a message, from the message's own."""
+    return _varint(number << 3 | LENGTH_DELIMITED) + _varint(len(content)) + content
 
 
 def _varint(number: int) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2, verification_pb2
 from miwake.server.columns import NeighbourColumns, VerdictColumns
 from miwake.server.jobs import Fault, ItemFailure, Items
+from miwake.server.templates import are_given, read_templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ REASONS: Mapping[Fault, answer_pb2.ItemErrorReason.ValueType] = {
     Fault.UNSUPPORTED_DATA_TYPE: answer_pb2.ITEM_ERROR_REASON_UNSUPPORTED_DATA_TYPE,
     Fault.INTERNAL: answer_pb2.ITEM_ERROR_REASON_INTERNAL,
     Fault.EXPIRED: answer_pb2.ITEM_ERROR_REASON_EXPIRED,
+    Fault.BAD_TEMPLATE: answer_pb2.ITEM_ERROR_REASON_BAD_TEMPLATE,
 }
 
 AnyAnswer = TypeVar("AnyAnswer", answer_pb2.Answer, inspection_service_pb2.NeighboursAnswer)
@@ -51,6 +53,7 @@ def read_items(
     context: bytes | None,
     n_values: int,
     first_sequence: int,
+    with_templates: bool = False,
 ) -> Items:
     """Return the vectors of a message as arrays.
 
@@ -64,14 +67,21 @@ def read_items(
         V; a vector of another length is a failure among the items, and so is one of an unknown type.
     first_sequence : int
         The first one's position in its stream or request.
+    with_templates : bool
+        Whether templates are read too; one that cannot be is a failure of its vector.
     """
-    values, failures = _read_alike(vectors, n_values) or _read_one_by_one(vectors, n_values)
+    alike = _read_alike(vectors, n_values)
+    values, failures = alike or _read_one_by_one(vectors, n_values)
+    templates = None
+    if with_templates and are_given(vectors, all_packed=alike is not None):
+        values, templates, failures = read_templates(vectors, values, failures, _values_in)
     return Items(
         first_sequence=first_sequence,
         ids=[vector.id for vector in vectors],
         contexts=[vector.context.SerializeToString() if vector.HasField("context") else context for vector in vectors],
         failures=failures,
         vectors=values,
+        templates=templates,
     )
 
 
@@ -141,11 +151,14 @@ def read_n_received(request: inspection_service_pb2.InspectRequest) -> int | Non
 def _values_of(vector: vector_pb2.InspectionVector) -> NDArray[np.generic] | ItemFailure:
     if vector.HasField("floats"):
         return np.array(vector.floats.values, dtype=np.float32)
-    kind = DATA_TYPES.get(vector.data_type)
+    return _values_in(vector.packed, vector.data_type)
+
+
+def _values_in(packed: bytes, data_type: int) -> NDArray[np.generic] | ItemFailure:
+    kind = DATA_TYPES.get(data_type)
     if kind is None:
         known = ", ".join(vector_pb2.DataType.keys()[1:])
-        return ItemFailure(Fault.UNSUPPORTED_DATA_TYPE, f"data type {vector.data_type}, expected one of {known}")
-    packed = vector.packed
+        return ItemFailure(Fault.UNSUPPORTED_DATA_TYPE, f"data type {data_type}, expected one of {known}")
     if len(packed) % kind.itemsize:
         problem = f"{len(packed)} bytes, expected a multiple of {kind.itemsize} for values of type {kind.name}"
         return ItemFailure(Fault.WRONG_LENGTH, problem)

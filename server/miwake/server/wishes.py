@@ -55,13 +55,20 @@ def answer_wishes(options: inspection_service_pb2.AnswerOptions) -> Wishes:
     RequestError
         If an option is outside its bounds; the path of its field is named.
     """
-    if not (options.HasField("search") or options.omit_neighbours or options.omit_anchors or options.await_record):
+    if not (
+        options.HasField("search")
+        or options.omit_neighbours
+        or options.omit_anchors
+        or options.omit_residuals
+        or options.await_record
+    ):
         return AS_USUAL
     found = read_options(options.search, "options.search")
     return Wishes(
         options=AS_CALIBRATED if options.omit_neighbours else found,
         omit_neighbours=options.omit_neighbours,
         omit_anchors=options.omit_anchors,
+        omit_residuals=options.omit_residuals,
         await_record=options.await_record,
     )
 

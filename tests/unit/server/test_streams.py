@@ -221,12 +221,17 @@ class WatchingIndex(FakeIndex):
         self.entered_third = threading.Event()
 
     def classify(
-        self, vectors: NDArray[np.float32], *, n_neighbours: int, options: SearchOptions = AS_CALIBRATED
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        templates: NDArray[np.float32] | None = None,
+        n_neighbours: int,
+        options: SearchOptions = AS_CALIBRATED,
     ) -> VerdictBatch:
         self.asked_about.append(weakref.ref(vectors))
         if len(self.asked_about) == 3:
             self.entered_third.set()
-        return super().classify(vectors, n_neighbours=n_neighbours, options=options)
+        return super().classify(vectors, templates=templates, n_neighbours=n_neighbours, options=options)
 
 
 def test_answers_that_nobody_fetches_let_go_of_their_vectors() -> None:
