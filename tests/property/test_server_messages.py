@@ -20,8 +20,10 @@ from miwake.indexer.answers import (
 )
 from miwake.inspection.v1 import answer_pb2, vector_pb2
 from miwake.server import wire
+from miwake.server.arrays import Rows, residuals_of
 from miwake.server.columns import VerdictColumns
-from miwake.server.jobs import Items
+from miwake.server.jobs import Items, Results, Slice
+from support.plain_arrays import verdict_in
 from support.plain_messages import plain_verdict
 
 TEXT = st.text(max_size=8)
@@ -100,6 +102,26 @@ def test_a_verdict_written_from_columns_is_the_one_built_from_its_parts(batch: V
     for row, verdict in enumerate(written):
         columns.write(row, verdict)
 
+    assert [one.SerializeToString(deterministic=True) for one in written] == [
+        plain_verdict(batch, row).SerializeToString(deterministic=True) for row in range(len(batch))
+    ]
+
+
+def two_parts(n_rows: int) -> st.SearchStrategy[list[tuple[int, int]]]:
+    """Return where a batch of rows is cut in two, or not at all."""
+    return st.integers(0, n_rows - 1).map(lambda cut: [(0, cut), (cut, n_rows)] if cut else [(0, n_rows)])
+
+
+@given(st.data(), verdict_batches())
+def test_verdicts_written_in_arrays_are_those_built_from_their_parts(data: st.DataObject, batch: VerdictBatch) -> None:
+    slices = [Slice(Results(batch), *part) for part in data.draw(two_parts(len(batch)))]
+    arrays = answer_pb2.VerdictArrays()
+    Rows(slices).verdicts(arrays)
+    residuals = [one for part in slices for one in residuals_of(part)]
+
+    written = [verdict_in(arrays, row) for row in range(len(batch))]
+    for verdict, residual in zip(written, residuals, strict=True):
+        verdict.MergeFromString(residual)
     assert [one.SerializeToString(deterministic=True) for one in written] == [
         plain_verdict(batch, row).SerializeToString(deterministic=True) for row in range(len(batch))
     ]

@@ -89,7 +89,15 @@ def verdict_jobs(
     if within_s is not None and within_s <= 0:
         raise RequestError(field="options.answer_within", problem=f"{within_s:g} s, expected more than 0")
     jobs = _jobs(
-        request, index, limits, Task.CLASSIFY, n_shown, wanted, first_sequence=first_sequence, start=n_passed_over
+        request,
+        index,
+        limits,
+        Task.CLASSIFY,
+        n_shown,
+        wanted,
+        as_arrays=request.options.as_arrays,
+        first_sequence=first_sequence,
+        start=n_passed_over,
     )
     return jobs if within_s is None else [replace(job, expires_at=job.queued_at + within_s) for job in jobs]
 
@@ -97,7 +105,8 @@ def verdict_jobs(
 def search_jobs(request: inspection_service_pb2.SearchNeighboursRequest, index: Index, limits: Limits) -> list[Job]:
     """Return the jobs that find the neighbours of a request's vectors; as ``verdict_jobs``."""
     n_neighbours = _n_neighbours(wire.read_n_neighbours(request), "n_neighbours", limits)
-    return _jobs(request, index, limits, Task.SEARCH, n_neighbours, search_wishes(request))
+    wanted = search_wishes(request)
+    return _jobs(request, index, limits, Task.SEARCH, n_neighbours, wanted, as_arrays=request.as_arrays)
 
 
 def array_jobs(vectors: NDArray[np.float32], index: Index, limits: Limits, n_neighbours: int | None) -> list[Job]:
@@ -135,6 +144,7 @@ def _jobs(
     n_neighbours: int,
     wanted: Wishes,
     *,
+    as_arrays: bool,
     first_sequence: int = 0,
     start: int = 0,
 ) -> list[Job]:
@@ -157,6 +167,7 @@ def _jobs(
                 n_values=index.scale.n_values,
                 first_sequence=first_sequence + begin - start,
                 with_templates=task is Task.CLASSIFY,
+                as_arrays=as_arrays,
             ),
         )
         for begin in range(start, max(n_vectors, start + 1), n_together)

@@ -68,6 +68,8 @@ class Items:
         The others, in order.
     templates : (Q, V) float32, or None
         The template of each of them, all of it NaN where it brings none; None where none does.
+    as_arrays : bool
+        Whether they are answered in arrays over the whole message.
     """
 
     first_sequence: int
@@ -76,6 +78,7 @@ class Items:
     failures: Mapping[int, ItemFailure]
     vectors: NDArray[np.float32]
     templates: NDArray[np.float32] | None = None
+    as_arrays: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -163,6 +166,9 @@ class Slice:
     results: Results
     start: int
     stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
 
 
 @dataclass(frozen=True, slots=True)

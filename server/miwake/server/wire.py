@@ -6,23 +6,25 @@ be encoded for a whole batch costs less again; docs/adr/0002-synchronous-grpc-se
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2, verification_pb2
+from miwake.server.arrays import Rows, residuals_of
 from miwake.server.columns import NeighbourColumns, VerdictColumns
 from miwake.server.jobs import Fault, ItemFailure, Items
 from miwake.server.templates import are_given, read_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
     from numpy.typing import NDArray
 
     from miwake.indexer.answers import NeighbourBatch, VerdictBatch
-    from miwake.server.jobs import Answered, Delivery, Results
+    from miwake.server.jobs import Answered, Delivery, Results, Slice
 
 FLOAT32: np.dtype[np.float32] = np.dtype("<f4")
 DATA_TYPES: Mapping[int, np.dtype[np.generic]] = {
@@ -54,6 +56,7 @@ def read_items(
     n_values: int,
     first_sequence: int,
     with_templates: bool = False,
+    as_arrays: bool = False,
 ) -> Items:
     """Return the vectors of a message as arrays.
 
@@ -69,6 +72,8 @@ def read_items(
         The first one's position in its stream or request.
     with_templates : bool
         Whether templates are read too; one that cannot be is a failure of its vector.
+    as_arrays : bool
+        Whether they are to be answered in arrays.
     """
     alike = _read_alike(vectors, n_values)
     values, failures = alike or _read_one_by_one(vectors, n_values)
@@ -82,6 +87,7 @@ def read_items(
         failures=failures,
         vectors=values,
         templates=templates,
+        as_arrays=as_arrays,
     )
 
 
@@ -168,7 +174,7 @@ def _values_in(packed: bytes, data_type: int) -> NDArray[np.generic] | ItemFailu
 def inspect_response(delivery: Delivery) -> inspection_service_pb2.InspectResponse:
     """Return the message that carries a delivery of verdicts on its stream."""
     response = inspection_service_pb2.InspectResponse(provenance=provenance([delivery]))
-    _add_verdicts(response.answers, delivery)
+    _add_verdicts(response, [delivery])
     return response
 
 
@@ -191,8 +197,12 @@ def acknowledge(
 def without_first(
     response: inspection_service_pb2.InspectResponse, n_answers: int
 ) -> inspection_service_pb2.InspectResponse:
-    """Return a response without its first answers."""
-    return inspection_service_pb2.InspectResponse(answers=response.answers[n_answers:], provenance=response.provenance)
+    """Return a response without its first answers; rows of its arrays stay where they are."""
+    return inspection_service_pb2.InspectResponse(
+        answers=response.answers[n_answers:],
+        provenance=response.provenance,
+        arrays=response.arrays if response.HasField("arrays") else None,
+    )
 
 
 def back_off_response(retry_after_s: float) -> inspection_service_pb2.InspectResponse:
@@ -210,21 +220,28 @@ def draining_response(n_accepted: int) -> inspection_service_pb2.InspectResponse
 def classify_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.ClassifyResponse:
     """Return the answer to a batch of vectors to judge, from all deliveries of it."""
     response = inspection_service_pb2.ClassifyResponse(provenance=provenance(deliveries))
-    for delivery in deliveries:
-        _add_verdicts(response.answers, delivery)
+    _add_verdicts(response, deliveries)
     return response
 
 
 def search_response(deliveries: Sequence[Delivery]) -> inspection_service_pb2.SearchNeighboursResponse:
     """Return the answer to a batch of vectors whose neighbours are wanted, from all deliveries of it."""
     response = inspection_service_pb2.SearchNeighboursResponse(provenance=provenance(deliveries))
-    for delivery in deliveries:
-        for answered in delivery.answered:
-            judged = iter(_open_answers(response.answers, answered))
-            for part in answered.slices:
-                columns = _neighbour_columns(part.results)
-                for row in range(part.start, part.stop):
-                    columns.write(row, next(judged).neighbours)
+    in_arrays: list[Slice] = []
+    n_rows = count()
+    for answered in (one for delivery in deliveries for one in delivery.answered):
+        judged = iter(_open_answers(response.answers, answered))
+        if answered.items.as_arrays:
+            in_arrays.extend(part for part in answered.slices if len(part))
+            for answer in judged:
+                answer.neighbours.row = next(n_rows)
+            continue
+        for part in answered.slices:
+            columns = _neighbour_columns(part.results)
+            for row in range(part.start, part.stop):
+                columns.write(row, next(judged).neighbours)
+    if in_arrays:
+        Rows(in_arrays).neighbours(response.arrays)
     return response
 
 
@@ -244,13 +261,37 @@ def provenance(deliveries: Sequence[Delivery]) -> answer_pb2.Provenance:
     )
 
 
-def _add_verdicts(answers: RepeatedCompositeFieldContainer[answer_pb2.Answer], delivery: Delivery) -> None:
-    for answered in delivery.answered:
-        judged = iter(_open_answers(answers, answered))
-        for part in answered.slices:
-            columns = _verdict_columns(part.results)
-            for row in range(part.start, part.stop):
-                columns.write(row, next(judged).verdict)
+def _add_verdicts(
+    response: inspection_service_pb2.InspectResponse | inspection_service_pb2.ClassifyResponse,
+    deliveries: Sequence[Delivery],
+) -> None:
+    in_arrays: list[Slice] = []
+    n_rows = count()
+    for answered in (one for delivery in deliveries for one in delivery.answered):
+        judged = _open_answers(response.answers, answered)
+        if answered.items.as_arrays:
+            in_arrays.extend(part for part in answered.slices if len(part))
+            _give_rows(judged, answered.slices, n_rows)
+        else:
+            _write_verdicts(judged, answered.slices)
+    if in_arrays:
+        Rows(in_arrays).verdicts(response.arrays)
+
+
+def _give_rows(judged: Sequence[answer_pb2.Answer], slices: Sequence[Slice], n_rows: Iterator[int]) -> None:
+    residuals = (one for part in slices for one in residuals_of(part))
+    for answer, residual, row in zip(judged, residuals, n_rows, strict=False):
+        answer.verdict.row = row
+        if residual:
+            answer.verdict.MergeFromString(residual)
+
+
+def _write_verdicts(judged: Sequence[answer_pb2.Answer], slices: Sequence[Slice]) -> None:
+    answers = iter(judged)
+    for part in slices:
+        columns = _verdict_columns(part.results)
+        for row in range(part.start, part.stop):
+            columns.write(row, next(answers).verdict)
 
 
 def _open_answers(answers: RepeatedCompositeFieldContainer[AnyAnswer], answered: Answered) -> list[AnyAnswer]:
