@@ -148,7 +148,7 @@ class InspectionIndex:
     @property
     def reference_map(self) -> ReferenceMapName:
         """What the reject probabilities of this generation weigh the residuals against, if anything."""
-        return "none"
+        return self.calibration.reference_map
 
     def refuse_templates(self, templates: NDArray[np.float32]) -> tuple[str, ...]:
         """Return for each of (Q, V) float32 templates why it cannot be used; empty where it can, or is all NaN."""

@@ -24,12 +24,21 @@ from miwake.indexer.verdict.calibration import (
     VoteSettings,
 )
 from miwake.indexer.verdict.choosing_rows import choose_rows, pieces
-from miwake.indexer.verdict.cross_fitting import N_NOVELTY, answer_further, cross_fit, cross_fit_labels, scores_of
+from miwake.indexer.verdict.cross_fitting import (
+    N_NOVELTY,
+    answer_further,
+    cross_fit,
+    cross_fit_labels,
+    labels_by,
+    scores_of,
+)
 from miwake.indexer.verdict.match import histogram
 from miwake.indexer.verdict.measuring import Bench, Sample
+from miwake.indexer.verdict.offering import offer_residuals
 from miwake.indexer.verdict.pair_measuring import measure_pairs
 from miwake.indexer.verdict.pairs import calibrate_pairs
 from miwake.indexer.verdict.probability import fit_probabilities
+from miwake.indexer.verdict.residual_terms import terms_of
 from miwake.indexer.verdict.scores import CalibrationScores, joined
 from miwake.indexer.verdict.votes import Classes, count, distance_weights, log_share
 
@@ -126,7 +135,10 @@ def calibrate(
     method = best_beyond_chance(right, usual=LabelMethod.VOTE)
     mix = measured.fit_mix(np.arange(len(bench.truth)))
     weighed = bench.weigh(measured.candidates, mix, vote)
-    scores = scores_of(bench, measured.candidates, crossed, method, rows)
+    offer = offer_residuals(
+        bench, measured.candidates, vote, crossed, method, weighed.features, rows.parts[bench.rows], seed=seed
+    )
+    scores = scores_of(bench, measured.candidates, offer.crossed, offer.answered, rows)
     pairs = mix.distances(mix.scores(measured.beta, measured.eta, measured.gamma))
     calibration = Calibration(
         rerank=rerank,
@@ -144,6 +156,7 @@ def calibrate(
             novelty_false_alarms=NOVELTY_FALSE_ALARMS,
         ),
         pairs=calibrate_pairs(measure_pairs(bench, rows, rerank, mix, seed=seed)),
+        residuals=offer.calibration,
         evidence=Evidence(
             n_rows=len(scores),
             n_parts=scores.n_parts,
@@ -158,12 +171,17 @@ def calibrate(
         ),
     )
 
+    def answer_more(chosen: NDArray[np.intp]) -> CalibrationScores:
+        more = _bench(sample, rows, chosen, anchors, pass_labels, n_candidates=n_candidates, seed=seed, find=find_more)
+        candidates, taken, terms = more.candidates(rerank), offer.calibration, None
+        if sample.maps is not None and taken is not None and taken.model is not None:
+            terms = terms_of(sample.maps.residuals(more, taken.reference_map))
+        found = answer_further(more, candidates, vote, offer.crossed, terms)
+        answered = labels_by(more, found, method, None if taken is None else taken.model, terms)
+        return scores_of(more, candidates, found, answered, rows)
+
     def answer() -> CalibrationScores:
-        further = [
-            _bench(sample, rows, chosen, anchors, pass_labels, n_candidates=n_candidates, seed=seed, find=find_more)
-            for chosen in pieces(rows.others)
-        ]
-        return joined([scores, *(answer_further(one, rerank, vote, method, crossed, rows) for one in further)])
+        return joined([scores, *map(answer_more, pieces(rows.others))])
 
     return Calibrated(calibration, answer)
 

@@ -7,14 +7,17 @@ from typing import Literal
 
 from miwake.indexer.answers import LabelMethod
 from miwake.indexer.verdict.match import MatchHistogram, MatchMix
+from miwake.indexer.verdict.matched import MatchedEscapes
 from miwake.indexer.verdict.pairs import PairCalibration
 from miwake.indexer.verdict.probability import ProbabilityModel
+from miwake.indexer.verdict.residual_terms import ResidualModel
 
 CALIBRATION_FILE = "calibration.json"
 FORMAT_VERSION = 1
 
 Space = Literal["embedding", "raw"]
 MethodName = Literal["nearest_anchor", "vote", "soart3_vote"]
+OfferedMap = Literal["template", "class-mean"]
 ReferenceMapName = Literal["none", "template", "class-mean"]
 
 METHODS: dict[LabelMethod, MethodName] = {
@@ -153,8 +156,35 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualCalibration:
+    """What residuals against a reference map were offered to the probability of *reject*, and whether it takes them.
+
+    Attributes
+    ----------
+    reference_map : text
+        ``template``: that of the very place, beside the vector; ``class-mean``: the mean map of the passes.
+    n_rows, n_parts, n_rejects : int
+        Calibration rows that have such a map.
+    escapes : MatchedEscapes
+        Theirs, with the terms and without.
+    model : ResidualModel or None
+        None where the terms do not cut escapes beyond chance: they are not taken.
+    """
+
+    reference_map: OfferedMap
+    n_rows: int
+    n_parts: int
+    n_rejects: int
+    escapes: MatchedEscapes
+    model: ResidualModel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Everything fitted on calibration parts; ``pairs`` is None where a generation was built without."""
+    """Everything fitted on calibration parts.
+
+    ``pairs`` is None where a generation was built without, ``residuals`` where there was nothing to offer.
+    """
 
     rerank: RerankSettings
     mix: MatchMix
@@ -165,4 +195,11 @@ class Calibration:
     thresholds: ThresholdSet
     evidence: Evidence
     pairs: PairCalibration | None = None
+    residuals: ResidualCalibration | None = None
     format_version: int = FORMAT_VERSION
+
+    @property
+    def reference_map(self) -> ReferenceMapName:
+        """What the probabilities of *reject* weigh residuals against, if anything."""
+        taken = self.residuals is not None and self.residuals.model is not None
+        return self.residuals.reference_map if taken and self.residuals is not None else "none"

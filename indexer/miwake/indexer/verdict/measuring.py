@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miwake.indexer.verdict.calibration import RerankSettings, VoteSettings
     from miwake.indexer.verdict.judge import Weighed
     from miwake.indexer.verdict.match import MatchMix
+    from miwake.indexer.verdict.offering import OfferedMaps
     from miwake.indexer.verdict.votes import Classes
 
 MAX_PAIRS = 60_000
@@ -41,12 +42,15 @@ class Sample:
     labels : (N,) int32
     value_range : (low, high)
         The scale of the vectors.
+    maps : OfferedMaps or None
+        What maps the vectors may be compared with, for the probability of *reject*.
     """
 
     embeddings: NDArray[np.float32]
     vectors: NDArray[np.float32]
     labels: NDArray[np.int32]
     value_range: tuple[float, float]
+    maps: OfferedMaps | None = None
 
     def raw(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the inspection vectors of some rows on a scale of 0 … 1."""

@@ -46,12 +46,17 @@ class ProbabilityModel:
         """Return the probability that each query is a reject, (Q,); only where there are sides."""
         return np.asarray(expit(features.sides @ np.asarray(self.side_weights) + self.side_bias))
 
-    def class_probabilities(self, features: Features, classes: Classes) -> NDArray[np.float64]:
-        """Return the probability of each class for each query, (Q, C); rows sum to 1."""
+    def class_probabilities(
+        self, features: Features, classes: Classes, rejects: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the probability of each class for each query, (Q, C); rows sum to 1.
+
+        ``rejects`` are the probabilities (Q,) of *reject*, by default those of this model.
+        """
         logits: NDArray[np.float64] = features.by_class @ np.asarray(self.class_weights)
         if not classes.has_sides:
             return _softmax(logits)
-        reject = self.reject_probabilities(features)
+        reject = self.reject_probabilities(features) if rejects is None else rejects
         probabilities = np.empty_like(logits)
         for side, share in ((classes.passes, 1 - reject), (~classes.passes, reject)):
             probabilities[:, side] = _softmax(logits[:, side]) * share[:, None]
