@@ -14,6 +14,8 @@ from miwake.client.answers import (
     Neighbours,
     NeighboursAnswer,
     Provenance,
+    ReferenceMap,
+    Residuals,
     Verdict,
 )
 from miwake.client.client import Client
@@ -115,6 +117,8 @@ __all__ = [
     "Reference",
     "ReferenceChange",
     "ReferenceEvent",
+    "ReferenceMap",
+    "Residuals",
     "Retry",
     "SearchOptions",
     "ServerError",

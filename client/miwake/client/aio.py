@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from miwake.client.answers import Answer, NeighboursAnswer
     from miwake.client.filters import Filter
-    from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
+    from miwake.client.inspections import Inspection, InspectionContext, Templates, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
     from miwake.client.tls import Tls
     from miwake.client.verifications import PairAnswer
@@ -99,6 +99,7 @@ class AsyncClient:
         self,
         vectors: Vectors,
         *,
+        templates: Templates | None = None,
         ids: Sequence[str] | None = None,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
@@ -109,7 +110,13 @@ class AsyncClient:
         if not len(vectors):
             return []
         request = classify_request(
-            vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours, evidence=evidence
+            vectors,
+            templates=templates,
+            station=self.station,
+            ids=ids,
+            context=context,
+            n_neighbours=n_neighbours,
+            evidence=evidence,
         )
         response = await self._call(self._stub().Classify, request, timeout_s)
         return unpack_batch(response, len(vectors))

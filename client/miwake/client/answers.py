@@ -68,6 +68,15 @@ class ItemErrorReason(IntEnum):
     UNSUPPORTED_DATA_TYPE = 5
     INTERNAL = 6
     EXPIRED = 7
+    BAD_TEMPLATE = 8
+
+
+class ReferenceMap(IntEnum):
+    """What a vector was compared with as a map; ``UNSPECIFIED`` is one that only a newer client knows."""
+
+    UNSPECIFIED = 0
+    TEMPLATE = 1
+    CLASS_MEAN = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +194,41 @@ class InputHealth:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Residuals(Unread):
+    """What is left of a vector when its reference map, moved by up to two cells to where it fits best, is taken away.
+
+    On a scale of 0 … 1, the trained value range, over the cells in which both maps lie.
+
+    Attributes
+    ----------
+    reference : ReferenceMap
+        The vector's own template, or the mean map of a class.
+    shift_rows, shift_columns : int
+        By how many cells the reference map was moved down and to the right.
+    beta, eta, gamma : float
+        SOART3 scale (1 where the gains agree), deviation (not negative, 0 where beta times the reference map explains
+        the vector fully) and spread (0 where the deviation sits in one cell).
+    l2, l6, largest : float
+        Norms of the differences of the cells, of powers 2, 6 and infinity; not negative.
+    standardised_l2, standardised_l6, standardised_largest : float
+        The same of both maps with zero mean and unit spread.
+    """
+
+    reference: ReferenceMap
+    shift_rows: int
+    shift_columns: int
+    beta: float
+    eta: float
+    gamma: float
+    l2: float
+    l6: float
+    largest: float
+    standardised_l2: float
+    standardised_l6: float
+    standardised_largest: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
     """The answer for one vector, with its evidence.
 
@@ -213,6 +257,8 @@ class Verdict:
         What speaks against a plain PASS or REJECT; empty where nothing does.
     health : InputHealth or None
         None where the station's embedder has not learnt what is ordinary.
+    residuals : Residuals or None
+        None where the vector was compared with no map: it brought no template, and the station has none of its own.
     """
 
     label: int
@@ -228,6 +274,7 @@ class Verdict:
     neighbours: Neighbours
     reasons: tuple[DecisionReason, ...] = ()
     health: InputHealth | None = None
+    residuals: Residuals | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from miwake.client.answers import Answer, NeighboursAnswer
     from miwake.client.filters import Filter
-    from miwake.client.inspections import Inspection, InspectionContext, Vector, Vectors
+    from miwake.client.inspections import Inspection, InspectionContext, Templates, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
     from miwake.client.tls import Tls
     from miwake.client.verifications import PairAnswer
@@ -124,6 +124,7 @@ class Client:
         self,
         vectors: Vectors,
         *,
+        templates: Templates | None = None,
         ids: Sequence[str] | None = None,
         context: InspectionContext | None = None,
         n_neighbours: int | None = None,
@@ -136,6 +137,9 @@ class Client:
         ----------
         vectors : (Q, V) float or uint8, or a sequence of Q arrays or ``Inspection``
             float16, float32 and uint8 travel as they are, float64 is converted to float32.
+        templates : (Q, V) float or uint8, a sequence of Q arrays or None, or None
+            The golden heat map of each vector's very place, on the vectors' scale; None, or all of it NaN, where there
+            is none. They stand before those of ``Inspection`` items.
         ids : Q texts, or None
             Names for the vectors, echoed in the answers.
         context : InspectionContext or None
@@ -162,7 +166,13 @@ class Client:
         if not len(vectors):
             return []
         request = classify_request(
-            vectors, station=self.station, ids=ids, context=context, n_neighbours=n_neighbours, evidence=evidence
+            vectors,
+            templates=templates,
+            station=self.station,
+            ids=ids,
+            context=context,
+            n_neighbours=n_neighbours,
+            evidence=evidence,
         )
         response = self._call(self._stub().Classify, request, timeout_s)
         return unpack_batch(response, len(vectors))
@@ -180,7 +190,7 @@ class Client:
     ) -> list[NeighboursAnswer]:
         """Return the references nearest to each vector of a batch, without judging.
 
-        Parameters, errors and order are those of ``classify``, and these:
+        Parameters, errors and order are those of ``classify``, without templates, and these:
 
         Parameters
         ----------

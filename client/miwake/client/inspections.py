@@ -64,12 +64,19 @@ class Inspection:
         The caller's name for it; echoed, not interpreted. May be empty.
     context : InspectionContext or None
         About this vector; where None, that of the call holds.
+    template : (V,) float or uint8, or None
+        The golden heat map of that very place, on the same scale. Where it is not of the vector's type, both travel as
+        float32. One that cannot be used makes the vector's answer an error.
     """
 
     vector: Vector
     id: str = ""
     context: InspectionContext | None = None
+    template: Vector | None = None
 
 
 Vectors: TypeAlias = NDArray[np.floating[Any] | np.uint8] | Sequence[Vector | Inspection]
 """A batch: a (Q, V) array, or Q vectors one by one."""
+
+Templates: TypeAlias = NDArray[np.floating[Any] | np.uint8] | Sequence[Vector | None]
+"""The templates of a batch: a (Q, V) array, or Q one by one; None, or all of it NaN, where a vector has none."""

@@ -93,6 +93,8 @@ class Evidence:
         Whether the neighbours come, which are most of an answer's bytes.
     anchors : bool
         Whether the distances to the class anchors come.
+    residuals : bool
+        Whether it comes what is left of the vector beside its reference map.
     search : SearchOptions or None
         How the neighbours are found; None: as they were for the verdict.
     answer_within_s : float or None
@@ -112,6 +114,7 @@ class Evidence:
     search: SearchOptions | None = None
     answer_within_s: float | None = None
     await_record: bool = False
+    residuals: bool = True
 
     def __post_init__(self) -> None:
         within_s = self.answer_within_s

@@ -6,6 +6,7 @@ how many values a vector must have, is left to the server, which answers with an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
     from miwake.client.filters import Filter
     from miwake.client.flow import Batch
-    from miwake.client.inspections import InspectionContext, Vector, Vectors
+    from miwake.client.inspections import InspectionContext, Templates, Vector, Vectors
     from miwake.client.options import Evidence, SearchOptions
+
+    Values = NDArray[np.float32 | np.uint8 | np.float16]
 
 MAX_NEIGHBOURS = 2**32 - 1
 """What the field can hold; the server has a lower limit of its own."""
@@ -37,7 +40,7 @@ DATA_TYPES = {
 
 
 class PackedVector(NamedTuple):
-    """A vector as it goes on the wire, with the size of its values in bytes."""
+    """A vector as it goes on the wire, with the size of its values in bytes, its template's included."""
 
     message: vector_pb2.InspectionVector
     size_bytes: int
@@ -55,12 +58,15 @@ def pack(item: Vector | Inspection) -> PackedVector:
     Raises
     ------
     InvalidQueryError
-        If the vector is no array of floats or uint8, has more than one dimension or no values; if the id or a text of
-        the context is no text.
+        If the vector or its template is no array of floats or uint8, has more than one dimension or no values; if the
+        id or a text of the context is no text.
     """
     if not isinstance(item, Inspection):
         item = Inspection(vector=item)
     values = _values(item.vector)
+    template = b""
+    if item.template is not None:
+        values, template = _with_template(values, item.template)
     context = None if item.context is None else pack_context(item.context)
     try:
         message = vector_pb2.InspectionVector(
@@ -69,10 +75,24 @@ def pack(item: Vector | Inspection) -> PackedVector:
     except (TypeError, ValueError) as error:
         message_text = f"id {item.id!r}: expected text: {error}"
         raise InvalidQueryError(message_text) from error
-    return PackedVector(message, values.nbytes)
+    if template:
+        message.template = template
+    return PackedVector(message, values.nbytes + len(template))
 
 
-def _values(vector: Vector) -> NDArray[np.float32 | np.uint8 | np.float16]:
+def _with_template(values: Values, template: Vector) -> tuple[Values, bytes]:
+    """Return a vector's values and the bytes of its template, both of one type."""
+    try:
+        beside = _values(template)
+    except InvalidQueryError as error:
+        message = f"template: {error}"
+        raise InvalidQueryError(message) from error
+    if beside.dtype == values.dtype:
+        return values, beside.tobytes()
+    return values.astype("<f4"), beside.astype("<f4").tobytes()
+
+
+def _values(vector: Vector) -> Values:
     if isinstance(vector, np.ma.MaskedArray):
         message = "a masked array, expected a plain one: fill or drop the masked values first"
         raise InvalidQueryError(message)
@@ -96,7 +116,9 @@ def _values(vector: Vector) -> NDArray[np.float32 | np.uint8 | np.float16]:
         return values.astype("<f4")
 
 
-def pack_batch(vectors: Vectors, ids: Sequence[str] | None) -> list[vector_pb2.InspectionVector]:
+def pack_batch(
+    vectors: Vectors, ids: Sequence[str] | None, templates: Templates | None = None, *, with_templates: bool = True
+) -> list[vector_pb2.InspectionVector]:
     """Return a batch as messages.
 
     Parameters
@@ -104,11 +126,15 @@ def pack_batch(vectors: Vectors, ids: Sequence[str] | None) -> list[vector_pb2.I
     vectors : (Q, V) float or uint8, or a sequence of Q items as ``pack`` takes them
     ids : Q texts, or None
         They stand before the ids of ``Inspection`` items.
+    templates : (Q, V) float or uint8, a sequence of Q arrays or None, or None
+        They stand before the templates of ``Inspection`` items; one that is None, or all NaN, is none.
+    with_templates : bool
+        Whether those of ``Inspection`` items are sent.
 
     Raises
     ------
     InvalidQueryError
-        As ``pack``, naming the position; if ``vectors`` is a single vector; if there are not Q ids.
+        As ``pack``, naming the position; if ``vectors`` is a single vector; if there are not Q ids, or templates.
     """
     if isinstance(vectors, np.ndarray) and vectors.ndim != 2:
         message = f"vectors of shape {vectors.shape}, expected (Q, V): a single vector is a batch of one, vector[None]"
@@ -116,9 +142,12 @@ def pack_batch(vectors: Vectors, ids: Sequence[str] | None) -> list[vector_pb2.I
     if ids is not None and len(ids) != len(vectors):
         message = f"{len(ids)} ids, expected {len(vectors)}: one for each vector"
         raise InvalidQueryError(message)
+    items = vectors if templates is None else _beside(vectors, templates)
     messages = []
-    for position, item in enumerate(vectors):
+    for position, item in enumerate(items):
         try:
+            if not with_templates and isinstance(item, Inspection) and item.template is not None:
+                item = replace(item, template=None)  # noqa: PLW2901
             packed = pack(item).message
             if ids is not None:
                 packed.id = ids[position]
@@ -127,6 +156,29 @@ def pack_batch(vectors: Vectors, ids: Sequence[str] | None) -> list[vector_pb2.I
             raise InvalidQueryError(message) from error
         messages.append(packed)
     return messages
+
+
+def _beside(vectors: Vectors, templates: Templates) -> list[Vector | Inspection]:
+    """Return each vector with its template."""
+    if isinstance(templates, np.ndarray) and templates.ndim != 2:
+        message = f"templates of shape {templates.shape}, expected (Q, V): one for each vector"
+        raise InvalidQueryError(message)
+    if len(templates) != len(vectors):
+        message = f"{len(templates)} templates, expected {len(vectors)}: one for each vector, None where it has none"
+        raise InvalidQueryError(message)
+    return [
+        item
+        if template is None or is_all_nan(template)
+        else replace(item, template=template)
+        if isinstance(item, Inspection)
+        else Inspection(vector=item, template=template)
+        for item, template in zip(vectors, templates, strict=True)
+    ]
+
+
+def is_all_nan(values: Vector) -> bool:
+    """Return whether values stand for a template that is not there."""
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool(np.isnan(values).all())
 
 
 def pack_context(context: InspectionContext) -> vector_pb2.InspectionContext:
@@ -172,6 +224,7 @@ def checked_n_neighbours(n_neighbours: int | None) -> int | None:
 def classify_request(
     vectors: Vectors,
     *,
+    templates: Templates | None = None,
     station: str,
     ids: Sequence[str] | None,
     context: InspectionContext | None,
@@ -182,7 +235,7 @@ def classify_request(
     return inspection_service_pb2.ClassifyRequest(
         station=station,
         context=None if context is None else pack_context(context),
-        vectors=pack_batch(vectors, ids),
+        vectors=pack_batch(vectors, ids, templates),
         options=pack_evidence(checked_n_neighbours(n_neighbours), evidence),
     )
 
@@ -201,7 +254,7 @@ def search_request(
     return inspection_service_pb2.SearchNeighboursRequest(
         station=station,
         context=None if context is None else pack_context(context),
-        vectors=pack_batch(vectors, ids),
+        vectors=pack_batch(vectors, ids, with_templates=False),
         n_neighbours=checked_n_neighbours(n_neighbours),
         where=None if where is None else pack_filter(where),
         options=None if options is None else pack_options(options),

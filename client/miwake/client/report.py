@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from miwake.client.answers import Anchors, Answer, Neighbours, NeighboursAnswer, Verdict
+    from miwake.client.answers import Anchors, Answer, Neighbours, NeighboursAnswer, Residuals, Verdict
     from miwake.client.verifications import PairAnswer
 
 SIGNIFICANT_DIGITS = 7
@@ -83,6 +83,15 @@ def _verdict_values(verdict: Verdict) -> dict[str, Any]:
         "health": None if health is None else {name: number(value) for name, value in asdict(health).items()},
         "anchors": _anchor_values(verdict.anchors),
         "neighbours": _neighbour_values(verdict.neighbours),
+        "residuals": None if verdict.residuals is None else _residual_values(verdict.residuals),
+    }
+
+
+def _residual_values(residuals: Residuals) -> dict[str, Any]:
+    found = {field.name: getattr(residuals, field.name) for field in fields(residuals)}
+    return {
+        name: value.name if name == "reference" else value if name.startswith("shift") else number(value)
+        for name, value in found.items()
     }
 
 

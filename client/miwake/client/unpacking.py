@@ -21,6 +21,8 @@ from miwake.client.answers import (
     Neighbours,
     NeighboursAnswer,
     Provenance,
+    ReferenceMap,
+    Residuals,
     Verdict,
 )
 from miwake.client.errors import ProtocolError
@@ -40,6 +42,8 @@ N_HEALTH = len(fields(InputHealth))
 METHODS = {int(method): method for method in LabelMethod}
 DECISION_REASONS = {int(reason): reason for reason in DecisionReason}
 REASONS = {int(reason): reason for reason in ItemErrorReason}
+REFERENCE_MAPS = {int(reference): reference for reference in ReferenceMap}
+MEASURES = tuple(field.name for field in fields(Residuals))[1:]
 
 
 def unpack_batch(response: inspection_service_pb2.ClassifyResponse, n_vectors: int) -> list[Answer]:
@@ -148,7 +152,24 @@ def _unpack_verdict(message: answer_pb2.Verdict, sequence: int) -> Verdict:
         _unpack_neighbours(message.neighbours, sequence),
         tuple(DECISION_REASONS.get(reason, DecisionReason.UNSPECIFIED) for reason in message.reasons),
         _unpack_health(message.health[:], sequence),
+        unpack_residuals(message, sequence) if has("residuals") else None,
     )
+
+
+def unpack_residuals(verdict: answer_pb2.Verdict, sequence: int) -> Residuals:
+    """Return the residuals of a verdict that has some."""
+    return Residuals.unread(partial(_read_residuals, verdict.residuals.SerializeToString(), sequence))
+
+
+def _read_residuals(data: bytes, sequence: int) -> tuple[Any, ...]:
+    message = answer_pb2.Residuals.FromString(data)
+    measures = {field.name: value for field, value in message.ListFields() if field.has_presence}
+    missing = [name for name in MEASURES if name not in measures]
+    if missing:
+        text = f"answer {sequence}: residuals without {', '.join(missing)}"
+        raise ProtocolError(text)
+    reference = REFERENCE_MAPS.get(message.reference, ReferenceMap.UNSPECIFIED)
+    return reference, *(measures[name] for name in MEASURES)
 
 
 def _unpack_health(deviations: Sequence[float], sequence: int) -> InputHealth | None:

@@ -157,7 +157,7 @@ def verify_request(
     sides = []
     for name, vectors in (("queries", queries), ("references", references)):
         try:
-            sides.append(pack_batch(vectors, None))
+            sides.append(pack_batch(vectors, None, with_templates=False))
         except InvalidQueryError as error:
             message = f"{name}: {error}"
             raise InvalidQueryError(message) from error

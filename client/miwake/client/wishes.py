@@ -117,6 +117,7 @@ def pack_evidence(n_neighbours: int | None, evidence: Evidence | None) -> inspec
     if evidence is not None:
         message.omit_neighbours = not evidence.neighbours
         message.omit_anchors = not evidence.anchors
+        message.omit_residuals = not evidence.residuals
         if evidence.search is not None:
             message.search.CopyFrom(pack_options(evidence.search))
         if evidence.answer_within_s is not None:

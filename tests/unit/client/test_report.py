@@ -94,6 +94,7 @@ def test_a_verdict_becomes_one_line_of_json() -> None:
                 "match_distance": 0.25,
             }
         ],
+        "residuals": None,
         "context": {"part_id": "SN 1", "inspected_at": "2026-01-02T00:00:00+00:00", "is_simulated": False},
         "provenance": {
             "station": "bench",
