@@ -33,7 +33,7 @@ def read_records(request: messages.AddReferencesRequest, schema: StationSchema, 
     Raises
     ------
     RequestError
-        If there are too many, a label is missing, or a vector cannot be read; the field names which.
+        If there are too many, a label is missing, or a vector or its template cannot be read; the field names which.
     """
     references = request.references
     if not 1 <= len(references) <= max_vectors:
@@ -42,7 +42,7 @@ def read_records(request: messages.AddReferencesRequest, schema: StationSchema, 
         if not one.HasField("label"):
             raise RequestError(field=f"references[{position}].label", problem="not set, expected a class code")
     vectors = [one.vector for one in references]
-    items = wire.read_items(vectors, context=None, n_values=schema.n_values, first_sequence=0)
+    items = wire.read_items(vectors, context=None, n_values=schema.n_values, first_sequence=0, with_templates=True)
     if items.failures:
         position = min(items.failures)
         raise RequestError(field=f"references[{position}].vector", problem=items.failures[position].message)
@@ -58,6 +58,7 @@ def read_records(request: messages.AddReferencesRequest, schema: StationSchema, 
         source=request.source or DEFAULT_SOURCE,
         heat_map_shape=schema.heat_map_shape,
         pass_labels=schema.pass_labels,
+        templates=items.templates,
     )
 
 

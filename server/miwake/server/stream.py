@@ -107,6 +107,7 @@ class Stream:
         self._accepting = threading.Lock()
         self._room = threading.Condition(threading.Lock())
         self._call: Call | None = None
+        self._brings_templates = False
         self._state: StreamState[Answers] = StreamState(
             window=limits.stream_window, keeps=bool(stream_id), n_received=n_received
         )
@@ -210,6 +211,7 @@ class Stream:
                     problem = f"{n_received}, expected at most the {self._state.n_ever_taken} that were sent"
                     raise RequestError(field="n_received", problem=problem)
                 self._state.accept(accepted)
+                self._brings_templates |= any(job.items.templates is not None for job in jobs)
             if accepted.n_new:
                 self._batcher.submit(self._lane, jobs, wait=True)
 
@@ -236,7 +238,7 @@ class Stream:
         encoded = next((share for share in shares if share.payload.n_bytes), None)
         answer_bytes = BYTES_AN_ANSWER if encoded is None else encoded.payload.n_bytes // len(encoded)
         n_answers = n_accepted - (shares[0].first if shares else n_answered)
-        vector_bytes = 4 * self._index().scale.n_values
+        vector_bytes = 4 * self._index().scale.n_values * (2 if self._brings_templates else 1)
         return answer_bytes * n_answers + vector_bytes * (n_accepted - n_answered)
 
     def _index(self) -> Index:
