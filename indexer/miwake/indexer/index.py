@@ -183,7 +183,7 @@ class InspectionIndex:
         if templates is not None and templates.shape != vectors.shape:
             raise InvalidVectorError(expected=vectors.shape, actual=templates.shape)
         embedded = self._embed(vectors, n_neighbours, least=0)
-        return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options))
+        return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options), templates)
 
     @property
     def pairs(self) -> PairCalibration:

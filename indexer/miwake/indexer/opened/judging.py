@@ -10,10 +10,12 @@ from miwake.indexer.answers import VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.opened.found import Found
 from miwake.indexer.opened.querying import Asked, find
+from miwake.indexer.opened.reference_maps import ServedMaps
 from miwake.indexer.search.options import AS_CALIBRATED
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide, weigh
 from miwake.indexer.verdict.reasons import beyond_limits, hold_back, reasons_for
+from miwake.indexer.verdict.residual_terms import on_their_side, reject_probabilities
 from miwake.indexer.verdict.votes import Classes, distance_weights, with_newcomers
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from miwake.indexer.opened.live import LiveReferences
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.judge import Weighed
+    from miwake.indexer.verdict.residual_terms import ResidualTerms
 
 
 class Likelihoods(NamedTuple):
@@ -58,17 +61,29 @@ class Judge:
         self._columns = self.classes.columns(references.labels)
         self._is_newcomer = ~self.classes.passes & ~np.isin(self.classes.labels, contents.anchors.labels)
         self._class_failure_codes = references.usual_failure_codes(self.classes.labels.tolist())
+        self._maps = ServedMaps(contents)
         self._method = next(one for one, name in METHODS.items() if name == contents.calibration.method)
 
-    def judge(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], asked: Asked) -> VerdictBatch:
+    def judge(
+        self,
+        vectors: NDArray[np.float32],
+        embedded: NDArray[np.float32],
+        asked: Asked,
+        templates: NDArray[np.float32] | None = None,
+    ) -> VerdictBatch:
         """Return the verdicts on (Q, V) vectors with (Q, D) embeddings; ``asked`` is about the neighbours shown."""
         n_candidates = min(self._calibration.rerank.n_candidates, self._references.n_counted)
         candidates = self._references.find_voters(vectors, embedded, n_candidates)
         anchors = self._references.anchors
         all_distances = anchors.all_distances(embedded)
         weighed = self._weigh(candidates, anchors.nearest_of_class(all_distances))
-        answered = self._with_newcomers(weighed.method_columns[:, self._method - 1], candidates)
-        likelihoods = self._likelihoods(weighed, answered)
+        residuals, terms = self._maps.compare(vectors, templates)
+        probabilities, rejects = self._probabilities(weighed, terms)
+        answered = weighed.method_columns[:, self._method - 1]
+        if rejects is not None:
+            answered = on_their_side(answered, probabilities, rejects, self.classes.passes, self._maps.model, terms)
+        answered = self._with_newcomers(answered, candidates)
+        likelihoods = _likelihoods(probabilities, rejects, answered)
         novelty = candidates.novelty(self._calibration.n_novelty)
         passes, thresholds = self.classes.passes[answered], self._calibration.thresholds
         to_decide = np.where(passes, self._novelty_of_passing(candidates, novelty), novelty)
@@ -91,6 +106,7 @@ class Judge:
             anchor_labels=anchors.labels[order],
             anchor_distances=np.take_along_axis(all_distances, order, axis=1),
             neighbours=self._references.neighbours(self._shown(vectors, embedded, asked, candidates, weighed)),
+            residuals=residuals,
         )
 
     def _with_newcomers(self, answered: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:
@@ -115,15 +131,15 @@ class Judge:
         calibration = self._calibration
         return weigh(candidates, anchor_distances, self._columns, self.classes, calibration.mix, calibration.vote)
 
-    def _likelihoods(self, weighed: Weighed, answered: NDArray[np.intp]) -> Likelihoods:
-        model = self._calibration.probability
-        probabilities = model.class_probabilities(weighed.features, self.classes)
-        rejects = model.reject_probabilities(weighed.features) if self.classes.has_sides else None
-        rows = np.arange(len(answered))
-        of_label = probabilities[rows, answered]
-        others = probabilities.copy()
-        others[rows, answered] = 0.0
-        return Likelihoods(of_label, of_label - others.max(axis=1), rejects)
+    def _probabilities(
+        self, weighed: Weighed, terms: ResidualTerms | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Return the probability of each class (Q, C), and of a reject (Q,) or None."""
+        model, features = self._calibration.probability, weighed.features
+        if not self.classes.has_sides:
+            return model.class_probabilities(features, self.classes), None
+        rejects = reject_probabilities(model, self._maps.model, features, terms)
+        return model.class_probabilities(features, self.classes, rejects), rejects
 
     def _shown(
         self,
@@ -154,3 +170,13 @@ class Judge:
         winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
         winners = np.where(totals.max(axis=1) > 0, winners, self._class_failure_codes[answered])
         return tuple(self._references.failure_mode_names[code] for code in winners.tolist())
+
+
+def _likelihoods(
+    probabilities: NDArray[np.float64], rejects: NDArray[np.float64] | None, answered: NDArray[np.intp]
+) -> Likelihoods:
+    rows = np.arange(len(answered))
+    of_label = probabilities[rows, answered]
+    others = probabilities.copy()
+    others[rows, answered] = 0.0
+    return Likelihoods(of_label, of_label - others.max(axis=1), rejects)
