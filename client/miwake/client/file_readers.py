@@ -7,7 +7,7 @@ import re
 import zlib
 from dataclasses import dataclass, field
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
     from miwake.client.inspections import Vector
 
-VALUE_COLUMN = re.compile(r"data(0|[1-9][0-9]*)")
+VALUE_COLUMN = "data"
 """The columns data0, data1 … of the source data."""
 
 VECTOR_COLUMN = "vector"
 """A Parquet column of whole vectors, where there are no numbered ones."""
+
+TEMPLATE_COLUMN = "template"
+"""The columns template0, template1 …, or a Parquet column of whole templates: the golden maps beside the vectors."""
 
 OTHER_COLUMNS = ("id", "part", "group", "split", "label", "failure_mode", "fmode")
 """What is read beside the vectors, where it is there; in NPZ files the plural does as well."""
@@ -36,10 +39,11 @@ NPZ_DAMAGE = (*NPY_DAMAGE, TypeError, BadZipFile, zlib.error, NotImplementedErro
 
 @dataclass(slots=True, eq=False)
 class RawFile:
-    """What a file holds: N vectors, and N values for each column it has besides."""
+    """What a file holds: N vectors, N values for each column it has besides, and N templates where it has some."""
 
     vectors: Sequence[Vector]
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    templates: Sequence[Vector | None] | None = None
 
 
 def read_parquet(path: Path) -> RawFile:
@@ -66,13 +70,23 @@ def read_parquet(path: Path) -> RawFile:
 def _parquet_content(path: Path, file: Any) -> RawFile:
     names = file.schema_arrow.names
     values = value_columns(path, names, alternative=VECTOR_COLUMN)
+    golden = numbered_columns(path, names, TEMPLATE_COLUMN) or [name for name in names if name == TEMPLATE_COLUMN]
     others = [name for name in OTHER_COLUMNS if name in names]
-    table = file.read(columns=[*values, *others])
+    table = file.read(columns=[*values, *golden, *others])
     columns = {name: table[name].to_pylist() for name in others}
-    if values == [VECTOR_COLUMN]:
-        found = enumerate(table[VECTOR_COLUMN].to_pylist())
-        return RawFile([numbers(path, f"vector {row}", vector) for row, vector in found], columns)
-    return RawFile(list(np.stack([numbers(path, name, table[name]) for name in values], axis=1)), columns)
+    return RawFile(
+        cast("list[Vector]", _parquet_rows(path, table, values)), columns, _parquet_rows(path, table, golden) or None
+    )
+
+
+def _parquet_rows(path: Path, table: Any, names: Sequence[str]) -> list[Vector | None]:
+    """Return what one column of lists, or several of numbers, hold in each row; None where a template is null."""
+    if names in ([VECTOR_COLUMN], [TEMPLATE_COLUMN]):
+        [name] = names
+        rows = enumerate(table[name].to_pylist())
+        may_be_null = name == TEMPLATE_COLUMN
+        return [None if may_be_null and row is None else numbers(path, f"{name} {place}", row) for place, row in rows]
+    return list(np.stack([numbers(path, name, table[name]) for name in names], axis=1)) if names else []
 
 
 def read_csv(path: Path) -> RawFile:
@@ -84,31 +98,35 @@ def read_csv(path: Path) -> RawFile:
         If the file is no such file or holds no vectors; a cell that is no number is named by row and column.
     """
     vectors: list[Vector] = []
+    templates: list[Vector | None] = []
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             rows = csv.reader(file)
             names = next(rows, [])
             values = [names.index(name) for name in value_columns(path, names)]
+            golden = [names.index(name) for name in numbered_columns(path, names, TEMPLATE_COLUMN)]
             others = {name: names.index(name) for name in OTHER_COLUMNS if name in names}
             columns: dict[str, list[str]] = {name: [] for name in others}
             for row, cells in enumerate(cells for cells in rows if cells):
                 if len(cells) != len(names):
                     message = f"{path}: row {row}: {len(cells)} cells, expected {len(names)}"
                     raise DataFileError(message)
-                vectors.append(_csv_vector(path, row, [cells[value] for value in values]))
+                vectors.append(_csv_vector(path, row, VALUE_COLUMN, [cells[value] for value in values]))
+                own = [cells[value] for value in golden]
+                templates.append(_csv_vector(path, row, TEMPLATE_COLUMN, own) if any(own) else None)
                 for name, place in others.items():
                     columns[name].append(cells[place])
         except (csv.Error, UnicodeDecodeError) as error:
             raise _unreadable(path, "CSV", error) from error
-    return RawFile(vectors, columns)
+    return RawFile(vectors, columns, templates if golden else None)
 
 
-def _csv_vector(path: Path, row: int, cells: list[str]) -> Vector:
+def _csv_vector(path: Path, row: int, column: str, cells: list[str]) -> Vector:
     try:
         return np.array(cells, dtype=np.float32)
     except ValueError:
         place = next(place for place, cell in enumerate(cells) if not _is_number(cell))
-        message = f"{path}: row {row}, column data{place}: {cells[place]!r}, expected a number"
+        message = f"{path}: row {row}, column {column}{place}: {cells[place]!r}, expected a number"
         raise DataFileError(message) from None
 
 
@@ -121,7 +139,7 @@ def _is_number(cell: str) -> bool:
 
 
 def read_npz(path: Path) -> RawFile:
-    """Read an NPZ file: ``vectors`` (N, V) or (N, rows, columns); ``ids``, ``parts``, ``splits`` and ``labels`` if any.
+    """Read an NPZ file: ``vectors`` (N, V) or (N, rows, columns), and ``templates`` of that shape and columns if any.
 
     Raises
     ------
@@ -138,7 +156,8 @@ def read_npz(path: Path) -> RawFile:
         message = f"{path}: no array vectors, but {', '.join(stored.files)}"
         raise DataFileError(message)
     columns = {name: arrays[name].tolist() for name in OTHER_COLUMNS if name in arrays}
-    return RawFile(_matrix(path, arrays[VECTOR_COLUMN]), columns)
+    templates = _matrix(path, arrays[TEMPLATE_COLUMN], "templates") if TEMPLATE_COLUMN in arrays else None
+    return RawFile(_matrix(path, arrays[VECTOR_COLUMN]), columns, templates)
 
 
 def read_npy(path: Path) -> RawFile:
@@ -162,11 +181,11 @@ def _unreadable(path: Path, kind: str, error: Exception) -> DataFileError:
     return DataFileError(f"{path}: not a readable {kind} file: {reason}")
 
 
-def _matrix(path: Path, array: Any) -> list[Vector]:
+def _matrix(path: Path, array: Any, name: str = "vectors") -> list[Vector]:
     if array.ndim not in (2, 3):
-        message = f"{path}: vectors of shape {array.shape}, expected (N, V) or (N, rows, columns)"
+        message = f"{path}: {name} of shape {array.shape}, expected (N, V) or (N, rows, columns)"
         raise DataFileError(message)
-    return list(numbers(path, "vectors", array.reshape(len(array), int(np.prod(array.shape[1:])))))
+    return list(numbers(path, name, array.reshape(len(array), int(np.prod(array.shape[1:])))))
 
 
 def value_columns(path: Path, names: Sequence[str], *, alternative: str = "") -> list[str]:
@@ -177,19 +196,24 @@ def value_columns(path: Path, names: Sequence[str], *, alternative: str = "") ->
     DataFileError
         If one is missing or there twice; if there are none, and no column ``alternative`` either.
     """
-    found = sorted(int(match[1]) for match in map(VALUE_COLUMN.fullmatch, names) if match)
-    for expected, number in enumerate(found):
-        if number != expected:
-            message = (
-                f"{path}: column data{min(number, expected)} is {'missing' if number > expected else 'there twice'}"
-            )
-            raise DataFileError(message)
-    if found:
-        return [f"data{number}" for number in found]
+    if found := numbered_columns(path, names, VALUE_COLUMN):
+        return found
     if alternative in names:
         return [alternative]
     message = f"{path}: no vectors: expected columns data0, data1 …"
     raise DataFileError(message)
+
+
+def numbered_columns(path: Path, names: Sequence[str], stem: str) -> list[str]:
+    """Return the columns of a stem and a number in the order of their numbers; errors as ``value_columns``."""
+    numbered = re.compile(rf"{stem}(0|[1-9][0-9]*)")
+    found = sorted(int(match[1]) for match in map(numbered.fullmatch, names) if match)
+    for expected, number in enumerate(found):
+        if number != expected:
+            problem = "missing" if number > expected else "there twice"
+            message = f"{path}: column {stem}{min(number, expected)} is {problem}"
+            raise DataFileError(message)
+    return [f"{stem}{number}" for number in found]
 
 
 def numbers(path: Path, name: str, values: Any) -> Vector:

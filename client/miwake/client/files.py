@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from miwake.client.errors import DataFileError
 from miwake.client.file_readers import READERS
 from miwake.client.inspections import Inspection, InspectionContext
+from miwake.client.packing import is_all_nan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ class Samples:
         Empty where not known.
     labels : tuple of N integers or None
         The true class codes, None where not known.
+    templates : list of N arrays or None
+        The golden map of each vector's place, None where the file has none for it.
     """
 
     vectors: list[Vector]
@@ -42,14 +45,16 @@ class Samples:
     groups: tuple[str, ...]
     failure_modes: tuple[str, ...]
     labels: tuple[int | None, ...]
+    templates: list[Vector | None]
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def inspections(self) -> Iterator[Inspection]:
-        """Yield the vectors with their ids and parts, marked as simulated: a replay is no production."""
-        for vector, id_, part in zip(self.vectors, self.ids, self.parts, strict=True):
-            yield Inspection(vector=vector, id=id_, context=InspectionContext(part_id=part, is_simulated=True))
+        """Yield the vectors with their ids, parts and templates, marked as simulated: a replay is no production."""
+        for vector, id_, part, template in zip(self.vectors, self.ids, self.parts, self.templates, strict=True):
+            context = InspectionContext(part_id=part, is_simulated=True)
+            yield Inspection(vector=vector, id=id_, context=context, template=template)
 
     def only(self, row: int) -> Samples:
         """Return one row.
@@ -69,6 +74,7 @@ class Samples:
             groups=(self.groups[row],),
             failure_modes=(self.failure_modes[row],),
             labels=(self.labels[row],),
+            templates=[self.templates[row]],
         )
 
 
@@ -79,8 +85,9 @@ def read_samples(path: Path, *, split: str | None = None, limit: int | None = No
     ----------
     path : Path
         ``.parquet`` or ``.csv`` with columns data0, data1 … or, in Parquet, one column ``vector``; and where there are,
-        ``id``, ``part``, ``group``, ``split``, ``label`` and ``failure_mode`` (or ``fmode``). ``.npz`` with an array
-        ``vectors`` and those beside it. ``.npy``.
+        ``id``, ``part``, ``group``, ``split``, ``label`` and ``failure_mode`` (or ``fmode``), and template0,
+        template1 … or, in Parquet, one column ``template``. ``.npz`` with an array ``vectors`` and those beside it.
+        ``.npy``.
     split : text or None
         Keep the rows of this split.
     limit : int or None
@@ -100,7 +107,8 @@ def read_samples(path: Path, *, split: str | None = None, limit: int | None = No
     except OSError as error:
         message = f"{path}: {error.strerror or ' '.join(str(error).split())}"
         raise DataFileError(message) from error
-    for name, column in raw.columns.items():
+    columns: dict[str, Sequence[Any]] = {**raw.columns, "template": raw.templates or raw.vectors}
+    for name, column in columns.items():
         if len(column) != len(raw.vectors):
             message = f"{path}: {len(column)} values in {name}, expected {len(raw.vectors)}: one for each vector"
             raise DataFileError(message)
@@ -131,7 +139,12 @@ def _take(path: Path, raw: RawFile, rows: Sequence[int]) -> Samples:
         groups=tuple(_text(groups[row]) for row in rows),
         failure_modes=tuple(_text(failure_modes[row]) for row in rows),
         labels=tuple(_label(path, row, labels[row]) for row in rows),
+        templates=[_template(raw.templates[row]) if raw.templates is not None else None for row in rows],
     )
+
+
+def _template(values: Vector | None) -> Vector | None:
+    return None if values is None or is_all_nan(values) else values
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -260,3 +261,66 @@ def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
         DataFileError, match=r"parts\.xlsx: expected a file that ends in \.parquet, \.csv, \.npz, \.npy"
     ):
         read_samples(tmp_path / "parts.xlsx")
+
+
+def golden_of(path: Path) -> list[list[float] | None]:
+    return [None if one is None else one.tolist() for one in read_samples(path).templates]
+
+
+def test_templates_come_from_a_column_of_lists_or_from_numbered_columns(tmp_path: Path) -> None:
+    lists = write_parquet(tmp_path / "lists.parquet", MAPS[:3], template=[[1.0, 2.0, 3.0], None, [np.nan] * 3])
+    numbered = write_parquet(
+        tmp_path / "numbered.parquet", MAPS[:2], template1=[2.0, None], template0=[1.0, None], template2=[3.0, None]
+    )
+
+    assert golden_of(lists) == [[1.0, 2.0, 3.0], None, None]
+    assert golden_of(numbered) == [[1.0, 2.0, 3.0], None]
+
+
+def test_templates_come_from_csv_where_their_cells_are_not_all_empty(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "parts.csv", "data0,data1,template0,template1", "1,2,3,4", "5,6,,")
+
+    assert golden_of(path) == [[3.0, 4.0], None]
+    assert np.stack(read_samples(path).vectors).tolist() == [[1.0, 2.0], [5.0, 6.0]]
+
+
+def test_templates_come_from_npz_as_maps_or_vectors(tmp_path: Path) -> None:
+    golden = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    golden[1] = np.nan
+    np.savez(tmp_path / "parts.npz", vectors=np.zeros((2, 2, 2), dtype=np.float32), templates=golden)
+
+    assert golden_of(tmp_path / "parts.npz") == [[0.0, 1.0, 2.0, 3.0], None]
+
+
+def test_a_file_without_templates_has_none(tmp_path: Path) -> None:
+    assert golden_of(write_parquet(tmp_path / "parts.parquet", MAPS[:2])) == [None, None]
+
+
+def test_a_replay_hands_templates_over_row_by_row(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "parts.parquet", MAPS[:2], template=[None, [1.0, 2.0, 3.0]])
+
+    first, second = read_samples(path).inspections()
+    [alone] = read_samples(path).only(1).inspections()
+
+    assert first.template is None
+    assert [one.template.tolist() for one in (second, alone) if one.template is not None] == [[1.0, 2.0, 3.0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["data0,template1", "1,2"], "column template0 is missing"),
+        (["data0,template0", "1,x"], "row 0, column template0: 'x', expected a number"),
+        (["data0,template0,template1", "1,2,"], "row 0, column template1: '', expected a number"),
+    ],
+)
+def test_what_is_wrong_with_a_template_is_named(lines: list[str], expected: str, tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=re.escape(expected)):
+        read_samples(write_csv(tmp_path / "bad.csv", *lines))
+
+
+def test_templates_of_another_number_than_vectors_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", vectors=MAPS, templates=MAPS[:3])
+
+    with pytest.raises(DataFileError, match="3 values in template, expected 4: one for each vector"):
+        read_samples(tmp_path / "bad.npz")
