@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,8 @@ class NewReference:
     id : text
         Unique in its station.
     vector : (V,) float or uint8, or Inspection
-        Of an ``Inspection``, the context's part and time are kept with the reference; its id is not used.
+        Of an ``Inspection``, the template and the context's part and time are kept with the reference; its id is not
+        used.
     label : int
         The class code, 32 bits.
     failure_mode : text
@@ -108,11 +109,14 @@ class StoredReference:
         None unless asked for.
     history : tuple of ReferenceEvent
         Oldest first.
+    template : (V,) float32, or None
+        None where it has none, and unless the vector was asked for.
     """
 
     reference: Reference
     vector: NDArray[np.float32] | None
     history: tuple[ReferenceEvent, ...]
+    template: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +223,16 @@ def unpack_reference(message: messages.Reference) -> Reference:
 
 def unpack_stored(response: messages.GetReferenceResponse) -> StoredReference:
     """Return one reference with its history."""
-    packed = response.packed_vector
     return StoredReference(
         reference=unpack_reference(response.reference),
-        vector=np.frombuffer(packed, dtype="<f4").astype(np.float32) if packed else None,
+        vector=_unpack_values(response.packed_vector),
         history=tuple(_unpack_event(event) for event in response.history),
+        template=_unpack_values(response.packed_template),
     )
+
+
+def _unpack_values(packed: bytes) -> NDArray[np.float32] | None:
+    return np.frombuffer(packed, dtype="<f4").astype(np.float32) if packed else None
 
 
 def _unpack_event(event: messages.ReferenceEvent) -> ReferenceEvent:
@@ -245,7 +253,7 @@ def _pack_new(new: NewReference) -> messages.NewReference:
     where = f"reference {new.id!r}"
     item = new.vector if isinstance(new.vector, Inspection) else Inspection(vector=new.vector)
     try:
-        vector = pack(Inspection(vector=item.vector, id=new.id, context=item.context)).message
+        vector = pack(replace(item, id=new.id)).message
         return messages.NewReference(
             vector=vector,
             label=_label(new.label),
