@@ -9,8 +9,10 @@ import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, DataError, ReferenceConflictError, ReferenceNotFoundError
 from miwake.indexer.records import vector_hash
+from miwake.indexer.scale import template_refusals
 from miwake.indexer.storage.reading import VERSION_COLUMNS, Revision, Version, checked_version, read_revision
 from miwake.indexer.storage.schema import checksum
+from miwake.indexer.storage.templates import read_template_hash, write_template
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,6 +68,27 @@ def check_records(records: Records, schema: StationSchema) -> list[bytes]:
         )
         raise DataError(message)
     return [vector_hash(vector) for vector in records.vectors]
+
+
+def check_templates(records: Records, schema: StationSchema) -> list[bytes | None]:
+    """Return the templates' hashes, None where a record brings none, after checking that they are on the scale.
+
+    Raises
+    ------
+    DataError
+        Naming the first record whose template cannot be used.
+    """
+    templates = records.templates
+    if templates is None:
+        return [None] * len(records)
+    scale = schema.scale()
+    codes = template_refusals(templates, scale)
+    if codes.any():
+        row = int(np.flatnonzero(codes)[0])
+        why = scale.explain(codes[row], templates[row])
+        message = f"{records.source}: row {row} (id {records.ids[row]!r}): its template: {why}"
+        raise DataError(message)
+    return [None if np.isnan(template[0]) else vector_hash(template) for template in templates]
 
 
 def _check_ids(records: Records) -> None:
@@ -127,23 +150,21 @@ class Writer:
         self._path = path
         self._actor = actor
         self._at = at
+        self._next_vector: int | None = None
 
-    def add(self, records: Records, contents: Sequence[bytes]) -> Change:
-        """Add what is new among records that passed ``check_records``, which gave ``contents``."""
-        new = [row for row in range(len(records)) if self._is_new(records, contents, row)]
+    def add(self, records: Records, contents: Sequence[bytes], templates: Sequence[bytes | None]) -> Change:
+        """Add what is new among records that passed the checks, which gave ``contents`` and ``templates``."""
+        new = [row for row in range(len(records)) if self._is_new(records, contents, templates, row)]
         if not new:
             return Change(revision=self._latest.revision, n_unchanged=len(records))
         revision = self._begin("add", n_changed=len(new), n_more=len(new))
-        vector_id = self._next("vector_id", "vectors")
         for sequence, row in enumerate(new, start=self._next("sequence", "reference_versions")):
-            found = self._connection.execute(
-                "SELECT vector_id FROM vectors WHERE sha256 = ?", (contents[row],)
-            ).fetchone()
-            if found is None:
-                self._insert_vector(vector_id, contents[row], records.vectors[row])
+            vector_id = self._keep_vector(contents[row], records.vectors[row])
             version = _new_version(records, row, sequence=sequence, revision=revision, sha256=contents[row])
-            self._insert_version(version, vector_id if found is None else found[0])
-            vector_id += found is None
+            self._insert_version(version, vector_id)
+            template = templates[row]
+            if template is not None and records.templates is not None:
+                self._keep_template(sequence, template, records.templates[row])
         return Change(revision=revision, n_added=len(new), n_unchanged=len(records) - len(new))
 
     def relabel(self, ids: Iterable[str], label: int, failure_mode: str) -> Change:
@@ -183,11 +204,13 @@ class Writer:
             raise ReferenceNotFoundError(reference_id, station=self._path.parent.name)
         return found
 
-    def _is_new(self, records: Records, contents: Sequence[bytes], row: int) -> bool:
-        what = (contents[row], int(records.labels[row]), records.failure_modes[row])
+    def _is_new(self, records: Records, contents: Sequence[bytes], templates: Sequence[bytes | None], row: int) -> bool:
+        what = (contents[row], int(records.labels[row]), records.failure_modes[row], templates[row])
         return self._is_absent(records.ids[row], *what, where=f"{records.source}: row {row}")
 
-    def _is_absent(self, reference_id: str, sha256: bytes, label: int, failure_mode: str, *, where: str) -> bool:
+    def _is_absent(
+        self, reference_id: str, sha256: bytes, label: int, failure_mode: str, template: bytes | None, *, where: str
+    ) -> bool:
         found = self._find(reference_id)
         if found is None:
             return True
@@ -197,6 +220,9 @@ class Writer:
         elif (stored.label, stored.failure_mode) != (label, failure_mode):
             there = f"label {stored.label} ({stored.failure_mode!r})"
             here = f"label {label} ({failure_mode!r})"
+        elif template is not None and (other := self._template_of(stored)) != template:
+            there = "no template" if other is None else f"template {other.hex()[:12]}"
+            here = f"template {template.hex()[:12]}"
         else:
             return False
         message = (
@@ -224,6 +250,24 @@ class Writer:
     def _next(self, column: str, table: str) -> int:
         (last,) = self._connection.execute(f"SELECT max({column}) FROM {table}").fetchone()  # noqa: S608 - constants
         return 1 if last is None else int(last) + 1
+
+    def _template_of(self, version: Version) -> bytes | None:
+        return read_template_hash(self._connection, self._path, version.sequence)
+
+    def _keep_vector(self, sha256: bytes, vector: NDArray[np.float32]) -> int:
+        """Return the id of a vector, which is written where it is not there yet."""
+        found = self._connection.execute("SELECT vector_id FROM vectors WHERE sha256 = ?", (sha256,)).fetchone()
+        if found is not None:
+            return int(found[0])
+        if self._next_vector is None:
+            self._next_vector = self._next("vector_id", "vectors")
+        vector_id, self._next_vector = self._next_vector, self._next_vector + 1
+        self._insert_vector(vector_id, sha256, vector)
+        return vector_id
+
+    def _keep_template(self, sequence: int, sha256: bytes, template: NDArray[np.float32]) -> None:
+        vector_id = self._keep_vector(sha256, template)
+        write_template(self._connection, sequence, vector_id, sha256)
 
     def _insert_vector(self, vector_id: int, sha256: bytes, vector: NDArray[np.float32]) -> None:
         content = np.ascontiguousarray(vector, dtype="<f4").data

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.storage.reading import VERSION_COLUMNS, checked_revision, checked_version
+from miwake.indexer.storage.templates import check_templates
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,6 +44,7 @@ def check_store(connection: sqlite3.Connection, path: Path) -> None:
         begun[version.since_revision] += 1
         ended[version.until_revision] += 1
     _check_counts(revisions, begun, ended, path)
+    check_templates(connection, path)
 
 
 def _versions(connection: sqlite3.Connection, path: Path) -> Iterator[Version]:

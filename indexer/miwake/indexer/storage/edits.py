@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from miwake.indexer.storage.changes import Change, Writer, check_label, check_records, check_text
+from miwake.indexer.storage.changes import (
+    Change,
+    Writer,
+    check_label,
+    check_records,
+    check_templates,
+    check_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +50,8 @@ def addition(records: Records, schema: StationSchema, *, actor: str) -> Edit:
         If a record cannot be a reference: wrong shape or scale, no id, an id that occurs twice.
     """
     check_text(actor, "the actor")
-    contents = check_records(records, schema)
-    return Edit(actor=actor, n_rows=len(records), apply=lambda writer: writer.add(records, contents))
+    contents, templates = check_records(records, schema), check_templates(records, schema)
+    return Edit(actor=actor, n_rows=len(records), apply=lambda writer: writer.add(records, contents, templates))
 
 
 def relabelling(ids: Sequence[str], label: int, failure_mode: str, *, actor: str) -> Edit:

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from miwake.indexer.errors import DataError
+from miwake.indexer.records import vector_hash
 from miwake.indexer.storage.changes import Change, Writer
 from miwake.indexer.storage.reading import Revision
 from miwake.indexer.storage.schema import checksum
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from miwake.indexer.storage.reading import Version
@@ -58,7 +60,7 @@ class Restorer(Writer):
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, actor: str, at: str) -> None:
         super().__init__(connection, path, actor=actor, at=at)
-        self._vector_id = self._next("vector_id", "vectors")
+        self._with_template: set[int] = set()
 
     def restore(self, batches: Iterable[VersionBatch], source: str) -> None:
         """Write the whole history of a store that was never changed, each version as it was.
@@ -76,11 +78,11 @@ class Restorer(Writer):
                     self._insert_revision(revision)
                 if told.setdefault(revision.revision, revision[1:4]) != revision[1:4]:
                     raise _no_history(source, f"revision {revision.revision} is told in two ways")
-            for version, vector in zip(batch.versions, batch.vectors, strict=True):
+            for version, vector, template in zip(batch.versions, batch.vectors, templates_in(batch), strict=True):
                 begun[version.since_revision] += 1
                 if version.until_revision is not None:
                     ended[version.until_revision] += 1
-                self._write(version, vector, source)
+                self._write(version, vector, template, source)
         self._count_revisions(told, begun, ended, source)
         for query in (_OVERLAP_QUERY, _STRAY_QUERY, _UNENDED_QUERY):
             row = self._connection.execute(query).fetchone()
@@ -99,33 +101,36 @@ class Restorer(Writer):
         sequence = self._next("sequence", "reference_versions")
         first, n_unchanged = sequence, 0
         for batch in batches:
-            for version, vector in zip(batch.versions, batch.vectors, strict=True):
-                what = (version.id, version.sha256, version.label, version.failure_mode)
+            for version, vector, template in zip(batch.versions, batch.vectors, templates_in(batch), strict=True):
+                own = None if template is None else vector_hash(template)
+                what = (version.id, version.sha256, version.label, version.failure_mode, own)
                 if not self._is_absent(*what, where=source):
                     n_unchanged += 1
                     continue
                 if sequence == first:
                     self._begin("add", n_changed=0, n_more=0)
                 added = version._replace(sequence=sequence, since_revision=latest.revision + 1, until_revision=None)
-                self._write(added, vector, source)
+                self._write(added, vector, template, source)
                 sequence += 1
         n_added, now = sequence - first, self._latest
         if n_added:
             self._count(now._replace(n_changed=n_added, n_references=latest.n_references + n_added))
         return Change(revision=now.revision, n_added=n_added, n_unchanged=n_unchanged)
 
-    def _write(self, version: Version, vector: NDArray[np.float32], source: str) -> None:
-        found = self._connection.execute("SELECT vector_id FROM vectors WHERE sha256 = ?", (version.sha256,)).fetchone()
-        if found is None:
-            self._insert_vector(self._vector_id, version.sha256, vector)
-            found, self._vector_id = (self._vector_id,), self._vector_id + 1
+    def _write(
+        self, version: Version, vector: NDArray[np.float32], template: NDArray[np.float32] | None, source: str
+    ) -> None:
+        vector_id = self._keep_vector(version.sha256, vector)
         is_known = self._connection.execute(
             "SELECT 1 FROM reference_versions WHERE (sequence, since_revision) = (?, ?)",
             (version.sequence, version.since_revision),
         ).fetchone() or (version.until_revision is None and self._find(version.id))
         if is_known:
             raise _no_history(source, f"reference {version.id!r} is there twice")
-        self._insert_version(version, found[0])
+        self._insert_version(version, vector_id)
+        if template is not None and version.sequence not in self._with_template:
+            self._with_template.add(version.sequence)
+            self._keep_template(version.sequence, vector_hash(template), template)
 
     def _count_revisions(
         self, told: dict[int, tuple[str, str, str]], begun: Counter[int], ended: Counter[int], source: str
@@ -144,6 +149,13 @@ class Restorer(Writer):
             "UPDATE revisions SET n_changed = ?, n_references = ?, checksum = ? WHERE revision = ?",
             (revision.n_changed, revision.n_references, checksum(*revision), revision.revision),
         )
+
+
+def templates_in(batch: VersionBatch) -> Sequence[NDArray[np.float32] | None]:
+    """Return the template (V,) float32 of each version in a batch, or None."""
+    if batch.templates is None:
+        return [None] * len(batch)
+    return [None if np.isnan(template[0]) else template for template in batch.templates]
 
 
 def _no_history(source: str, what: str) -> DataError:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 STORE_FILE = "references.db"
 FORMAT_VERSION = 1
+"""Of a store as it is made, and of its schema."""
+
+TEMPLATES_VERSION = 2
+"""Of a store in which references have brought templates."""
+
 APPLICATION_ID = 0x6D697761
 """``miwa`` in ASCII, in the database's header: no other SQLite file passes for a store."""
 
@@ -77,6 +82,15 @@ TABLES = (
     "CREATE INDEX versions_by_end ON reference_versions (until_revision) WHERE until_revision IS NOT NULL",
 )
 """What a new store holds."""
+
+TEMPLATE_TABLE = """
+    CREATE TABLE reference_templates (
+        sequence INTEGER PRIMARY KEY,
+        vector_id INTEGER NOT NULL REFERENCES vectors,
+        checksum BLOB NOT NULL
+    )
+"""
+"""What a store of format 2 holds besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +169,8 @@ def read_schema(connection: sqlite3.Connection, path: Path) -> StationSchema:
         message = f"{path}: not a reference store (application id {application_id:#x}, expected {APPLICATION_ID:#x})"
         raise ArtifactCorruptError(message)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != FORMAT_VERSION:
-        message = f"{path}: format version {version}, this release reads {FORMAT_VERSION}"
+    if version not in (FORMAT_VERSION, TEMPLATES_VERSION):
+        message = f"{path}: format version {version}, this release reads {FORMAT_VERSION} and {TEMPLATES_VERSION}"
         raise ArtifactVersionError(message)
     rows = connection.execute("SELECT schema, checksum FROM station").fetchall()
     if len(rows) != 1 or rows[0][1] != checksum(rows[0][0]):

@@ -29,12 +29,16 @@ from miwake.indexer.storage.reading import (
 from miwake.indexer.storage.restoring import Restorer
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
 from miwake.indexer.storage.station import make_folder
+from miwake.indexer.storage.templates import has_templates, templates_by_id
 from miwake.indexer.storage.transfer import read_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from miwake.indexer.records import Records
     from miwake.indexer.storage.connection import PatientConnection
@@ -245,6 +249,26 @@ class ReferenceStore:
         if found is None:
             raise ReferenceNotFoundError(reference_id, station=self.path.parent.name)
         return found
+
+    @property
+    def has_templates(self) -> bool:
+        """Whether any reference ever brought a template."""
+        with own_errors(self.path):
+            return has_templates(self._connection)
+
+    def templates(self, ids: Sequence[str], revision: int | None = None) -> NDArray[np.float32] | None:
+        """Return the templates (n, V) float32 of n references of a revision (None: the latest).
+
+        Rows of NaN where a reference brings none; None where none of them does.
+
+        Raises
+        ------
+        StoreError
+            If there is no such revision.
+        """
+        with own_errors(self.path):
+            wanted = read_revision(self._connection, self.path, revision).revision
+            return templates_by_id(self._connection, self.path, ids, wanted, self.schema.n_values)
 
     def changes(self, since: int) -> Changes:
         """Return what became of the references of revision ``since`` by the latest one.

@@ -15,6 +15,7 @@ import numpy as np
 from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.records import row_hash
 from miwake.indexer.storage.reading import VERSION_COLUMNS, Snapshot, checked_version, read_revision
+from miwake.indexer.storage.templates import templates_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,12 +55,15 @@ class VersionBatch:
         The change that each version began with.
     ended : n revisions, or None
         The change that each ended with; None in place of all where they are live.
+    templates : (n, V) float32, or None
+        Rows of NaN where a reference brings none; None where none of them does.
     """
 
     versions: Sequence[Version]
     vectors: NDArray[np.float32]
     begun: Sequence[Revision]
     ended: Sequence[Revision] | None
+    templates: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.versions)
@@ -72,6 +76,7 @@ class VersionBatch:
             vectors=self.vectors[rows],
             begun=[self.begun[row] for row in chosen],
             ended=None if self.ended is None else [self.ended[row] for row in chosen],
+            templates=None if self.templates is None else self.templates[rows],
         )
 
     def snapshot(self, revision: int) -> Snapshot:
@@ -117,6 +122,7 @@ def read_versions(
             vectors=_vectors(versions, [row[-1] for row in rows], n_values, path),
             begun=[revisions[one.since_revision] for one in versions],
             ended=None if are_live else [revisions[one.until_revision or 0] for one in versions],
+            templates=templates_of(connection, path, [one.sequence for one in versions], n_values),
         )
 
 
