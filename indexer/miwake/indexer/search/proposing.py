@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.indexer.errors import EmbedderError
+from miwake.indexer.search.inverted import InvertedLists
 from miwake.indexer.soart3.kernel import measures_by_id
 
 if TYPE_CHECKING:
@@ -33,11 +34,17 @@ class ReferenceIndex:
         None: search is exact.
     parameters : mapping
         Of its kind, see ``miwake.indexer.search.card``.
+    lists : InvertedLists or None
+        Where those of ``approximate`` lie, if they are searched without FAISS.
     """
 
     embeddings: NDArray[np.float32]
     approximate: Any = None
     parameters: Mapping[str, int] = field(default_factory=dict)
+    lists: InvertedLists | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lists", None if self.approximate is None else InvertedLists.of(self.approximate))
 
 
 def exact_index(embeddings: NDArray[np.float32]) -> ReferenceIndex:
@@ -76,6 +83,8 @@ def propose(
 def _approximate(
     index: ReferenceIndex, queries: NDArray[np.float32], n_candidates: int, selector: Any
 ) -> NDArray[np.int64]:
+    if index.lists is not None and selector is None:
+        return index.lists.search(queries, n_candidates, index.parameters["n_probes"])
     n_proposed = min(n_candidates * index.parameters.get("n_refined", 1), len(index.embeddings))
     positions = _searched(index.approximate, queries, n_proposed, _search_parameters(index.parameters, selector))
     if n_proposed == n_candidates:
