@@ -52,8 +52,9 @@ class InvertedLists:
         if type(index).__name__ != "IndexIVFScalarQuantizer" or index.sq.qtype != faiss.ScalarQuantizer.QT_fp16:
             return None
         # Not by ``reconstruct_n``, which other libraries patch.
-        stored = faiss.rev_swig_ptr(faiss.downcast_index(index.quantizer).get_xb(), index.nlist * index.d)
-        centres = stored.reshape(index.nlist, index.d)
+        flat: Any = faiss.downcast_index(index.quantizer)
+        # A copy: where the file is mapped they need not lie at a multiple of four bytes, which BLAS wants.
+        centres = np.array(faiss.rev_swig_ptr(flat.get_xb(), index.nlist * index.d)).reshape(index.nlist, index.d)
         found, numbers = index.invlists, range(index.nlist)
         codes = [int(found.get_codes(one)) for one in numbers]
         ids = [int(found.get_ids(one)) for one in numbers]

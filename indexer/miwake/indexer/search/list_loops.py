@@ -42,6 +42,9 @@ SIGN_BIT = np.int32(31)
 
 HALF_BYTES, LINE_BYTES = 2, 64
 
+_pointer: Any = types.CPointer  # numba declares no types for these two
+_array_at: Any = cast("Any", numba).carray
+
 
 def _loop(function: Function) -> Function:
     """Compile as a function of its own."""
@@ -79,14 +82,14 @@ def _from_half(_context: Any, _bits: Any) -> Any:
 @_instruction
 def _halves_at(_context: Any, _address: Any) -> Any:
     """Return a pointer to the halves at an address."""
-    kind = types.CPointer(types.int16)
+    kind = _pointer(types.int16)
     return kind(types.int64), lambda _c, builder, _s, given: builder.inttoptr(given[0], ir.IntType(16).as_pointer())
 
 
 @_instruction
 def _ids_at(_context: Any, _address: Any) -> Any:
     """Return a pointer to the ids at an address."""
-    kind = types.CPointer(types.int64)
+    kind = _pointer(types.int64)
     return kind(types.int64), lambda _c, builder, _s, given: builder.inttoptr(given[0], ir.IntType(64).as_pointer())
 
 
@@ -110,7 +113,7 @@ def _fetch_line(_context: Any, _address: Any) -> Any:
 @_loop
 def _unpack(address: int, out: Values) -> None:
     """Fill ``out`` with the float32 of the halves at an address."""
-    halves = numba.carray(_halves_at(address), len(out))
+    halves = _array_at(_halves_at(address), len(out))
     for j in range(len(out)):
         out[j] = _from_half(halves[j])
 
@@ -294,7 +297,7 @@ def _write_ids(chosen: Keys, keys: Keys, lists: Keys, sizes: Rows, ids: Rows, ou
             number += 1
         if keys[place] < INFINITE:
             one = lists[number]
-            out[n_written] = numba.carray(_ids_at(ids[one]), sizes[one])[place - first]
+            out[n_written] = _array_at(_ids_at(ids[one]), sizes[one])[place - first]
             n_written += 1
     out[n_written:] = -1
 
