@@ -129,6 +129,55 @@ def test_adding_the_same_again_changes_nothing(own_server: ServerProcess, own_st
     assert (again.revision, again.n_added, again.n_unchanged) == (3, 1, 2)
 
 
+def test_a_reference_keeps_its_template(own_server: ServerProcess, own_station: SmallStation) -> None:
+    first, second = own_station.queries[:2]
+    given = [
+        NewReference(id="with", vector=Inspection(vector=first, template=second), label=BURR, failure_mode="burr"),
+        NewReference(id="without", vector=second, label=BURR, failure_mode="burr"),
+    ]
+    other = NewReference(
+        id="without", vector=Inspection(vector=second, template=first), label=BURR, failure_mode="burr"
+    )
+    with Client(own_server.address) as client:
+        client.references.add(given)
+        again = client.references.add(given)
+        stored = [client.references.get(one.id, with_vector=True) for one in given]
+        unasked = client.references.get("with")
+        with pytest.raises(ConflictError, match="without"):
+            client.references.add([other])
+
+    assert again.n_unchanged == 2
+    assert [one.template is None for one in (*stored, unasked)] == [False, True, True]
+    assert stored[0].template is not None
+    assert stored[0].template.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (np.ones(3, dtype=np.float32), r"references\[1\].vector: template: 3 values, expected 1404"),
+        (np.full(1404, 1e6, dtype=np.float32), "template.*leave the trained range"),
+    ],
+)
+def test_references_with_a_bad_template_are_refused_whole(
+    template: np.ndarray[tuple[int], np.dtype[np.float32]],
+    message: str,
+    server: ServerProcess,
+    small_station: SmallStation,
+) -> None:
+    good, bad = (
+        NewReference(id=name, vector=Inspection(vector=vector, template=beside), label=BURR, failure_mode="burr")
+        for name, vector, beside in zip(
+            ("good", "bad"), small_station.queries, (small_station.queries[0], template), strict=False
+        )
+    )
+    with Client(server.address) as client:
+        with pytest.raises(InvalidQueryError, match=message):
+            client.references.add([good, bad])
+        with pytest.raises(NotFoundError):
+            client.references.get("good")
+
+
 def test_an_id_that_stands_for_another_vector_is_a_conflict(
     own_server: ServerProcess, own_station: SmallStation
 ) -> None:

@@ -62,14 +62,14 @@ class References:
     def add(self, references: Iterable[NewReference], *, source: str = "", actor: str | None = None) -> ReferenceChange:
         """Add references, all of them or none.
 
-        One that is there already with the same vector, label and failure mode is left as it is.
+        One that is there already with the same vector, template, label and failure mode is left as it is.
 
         Raises
         ------
         InvalidQueryError
             If a reference cannot be sent, or cannot be one of the station.
         ConflictError
-            If an id stands for another vector, label or failure mode already.
+            If an id stands for another vector, template, label or failure mode already.
         MiwakeError
             If the call failed otherwise.
         """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from miwake.indexer.storage.edits import addition, relabelling, removal
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.inspection.v1 import reference_service_pb2 as messages
@@ -67,10 +65,12 @@ class ReferenceService(reference_service_pb2_grpc.ReferenceServiceServicer):
             ReferenceStore.open(self._engine.stations.get(request.station).folder) as store,
         ):
             found = store.get(request.id)
+            templates = store.templates([request.id]) if request.with_vector else None
             return messages.GetReferenceResponse(
                 reference=wire.references(found)[0],
-                packed_vector=found.vectors[0].astype(np.dtype("<f4")).tobytes() if request.with_vector else b"",
+                packed_vector=wire.packed_values(found.vectors[0]) if request.with_vector else b"",
                 history=wire.events(store.history(request.id)),
+                packed_template=b"" if templates is None else wire.packed_values(templates[0]),
             )
 
     def ListReferences(  # noqa: N802

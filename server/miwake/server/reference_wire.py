@@ -17,6 +17,8 @@ from miwake.server.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from miwake.indexer.storage.changes import Change
     from miwake.indexer.storage.reading import HistoryEntry, Snapshot
     from miwake.indexer.storage.schema import StationSchema
@@ -108,6 +110,11 @@ def references(snapshot: Snapshot) -> list[messages.Reference]:
         )
         for row in range(len(snapshot))
     ]
+
+
+def packed_values(values: NDArray[np.float32]) -> bytes:
+    """Return a vector (V,) or a template as bytes; empty where it is all NaN, a template that is not there."""
+    return b"" if np.isnan(values[0]) else values.astype("<f4").tobytes()
 
 
 def events(history: Sequence[HistoryEntry]) -> list[messages.ReferenceEvent]:

@@ -69,8 +69,8 @@ class ReferenceServiceServicer:
     """
 
     def AddReferences(self, request, context):
-        """Adds references, all of them or none. One that is there already with the same vector, label and failure mode is left
-        as it is; an id that stands for something else is a conflict.
+        """Adds references, all of them or none. One that is there already with the same vector, template, label and failure mode
+        is left as it is; an id that stands for something else is a conflict.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,8 +36,8 @@ class ReferenceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReferenceServiceAsyncStub: ...
     AddReferences: _grpc.UnaryUnaryMultiCallable[_reference_service_pb2.AddReferencesRequest, _reference_service_pb2.AddReferencesResponse]
-    """Adds references, all of them or none. One that is there already with the same vector, label and failure mode is left
-    as it is; an id that stands for something else is a conflict.
+    """Adds references, all of them or none. One that is there already with the same vector, template, label and failure mode
+    is left as it is; an id that stands for something else is a conflict.
     """
     GetReference: _grpc.UnaryUnaryMultiCallable[_reference_service_pb2.GetReferenceRequest, _reference_service_pb2.GetReferenceResponse]
     """Returns one reference, with its history."""
@@ -56,8 +56,8 @@ class ReferenceServiceAsyncStub(ReferenceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AddReferences: _aio.UnaryUnaryMultiCallable[_reference_service_pb2.AddReferencesRequest, _reference_service_pb2.AddReferencesResponse]  # type: ignore[assignment]
-    """Adds references, all of them or none. One that is there already with the same vector, label and failure mode is left
-    as it is; an id that stands for something else is a conflict.
+    """Adds references, all of them or none. One that is there already with the same vector, template, label and failure mode
+    is left as it is; an id that stands for something else is a conflict.
     """
     GetReference: _aio.UnaryUnaryMultiCallable[_reference_service_pb2.GetReferenceRequest, _reference_service_pb2.GetReferenceResponse]  # type: ignore[assignment]
     """Returns one reference, with its history."""
@@ -79,8 +79,8 @@ class ReferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reference_service_pb2.AddReferencesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reference_service_pb2.AddReferencesResponse, _abc.Awaitable[_reference_service_pb2.AddReferencesResponse]]:
-        """Adds references, all of them or none. One that is there already with the same vector, label and failure mode is left
-        as it is; an id that stands for something else is a conflict.
+        """Adds references, all of them or none. One that is there already with the same vector, template, label and failure mode
+        is left as it is; an id that stands for something else is a conflict.
         """
 
     @_abc_1.abstractmethod
