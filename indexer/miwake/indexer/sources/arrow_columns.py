@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from miwake.indexer.errors import DataError
+from miwake.indexer.sources.columns import TEMPLATE_COLUMN
 from miwake.indexer.sources.labels import labels_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,47 @@ def to_vectors(source: str, table: Any, columns: Sequence[str]) -> tuple[NDArray
         row[:] = values
     name = columns[0].rstrip("0123456789") + "{}"
     return _to_float32(stacked.T), name, problems
+
+
+def to_templates(
+    source: str, table: Any, columns: Sequence[str], n_values: int
+) -> tuple[NDArray[np.float32] | None, Problems]:
+    """Return (N, V) float32 templates, rows of NaN for none, and the rows that are unreadable.
+
+    None in the place of the templates where no row has one.
+
+    Raises
+    ------
+    DataError
+        If a column holds anything but numbers, or there are other than V columns.
+    """
+    is_whole = list(columns) == [TEMPLATE_COLUMN]
+    if not columns or (is_whole and not _is_list(table.schema.field(TEMPLATE_COLUMN).type)):
+        return None, {}  # a text of that name is something else
+    if is_whole:
+        templates, problems = _some_lists(source, columns[0], table.column(columns[0]), n_values)
+    elif len(columns) == n_values:
+        templates, _, problems = to_vectors(source, table, columns)
+    else:
+        message = f"{source}: {len(columns):,} template columns, expected {n_values:,} as of the vector"
+        raise DataError(message)
+    is_none = bool(np.isnan(templates).all()) and not problems
+    return None if is_none else templates, problems
+
+
+def _some_lists(source: str, name: str, column: Any, n_values: int) -> tuple[NDArray[np.float32], Problems]:
+    """Return the lists of a column, rows of NaN for those that are null or empty."""
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(), dtype=np.int64)
+    problems = {
+        int(row): f"column {name}: {lengths[row]:,} values, expected {n_values:,} as of the vector, or none"
+        for row in np.flatnonzero((lengths != n_values) & (lengths != 0))
+    }
+    templates = np.full((len(lengths), n_values), np.nan, dtype=np.float32)
+    good = lengths == n_values
+    whole = column.combine_chunks().filter(pa.array(good))
+    inside = _numbers(source, name, pa.chunked_array([pc.list_flatten(whole)]), {})
+    templates[good] = _to_float32(inside.reshape(-1, n_values))
+    return templates, problems
 
 
 def _to_float32(values: NDArray[Any]) -> NDArray[np.float32]:

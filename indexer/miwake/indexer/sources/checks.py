@@ -85,6 +85,7 @@ def rows_as_found(table: RawTable, settings: ReadSettings) -> tuple[Records, dic
         pass_labels=resolve_pass_labels(table, settings, table.labels)[0],
         value_range=value_range,
         warnings=(*table.warnings, *shape_warnings, *range_warnings),
+        templates=table.templates,
     )
     return records, problems
 
@@ -127,10 +128,22 @@ def _problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
     for row, text in enumerate(table.texts.get("split", ())):
         if text not in SPLITS:
             problems[row] = f"split {text!r}, expected train, test or nothing"
+    problems.update(_template_problems(table, scale))
     codes = _refusals(table.vectors, scale)
     for row in np.flatnonzero(codes).tolist():
-        problems[row] = _explain(table, row, int(codes[row]), scale)
+        problems[row] = _explain(table.vectors[row], table.value_name, int(codes[row]), scale)
     return problems
+
+
+def _template_problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
+    if table.templates is None:
+        return {}
+    codes = _refusals(table.templates, scale)
+    codes[np.isnan(table.templates).all(axis=1)] = Refusal.NONE
+    return {
+        row: f"its template: {_explain(table.templates[row], 'template{}', int(codes[row]), scale)}"
+        for row in np.flatnonzero(codes).tolist()
+    }
 
 
 def _scale(table: RawTable, value_range: tuple[float, float] | None, settings: ReadSettings) -> Scale | None:
@@ -149,13 +162,13 @@ def _refusals(vectors: NDArray[np.float32], scale: Scale | None) -> NDArray[np.i
     return codes
 
 
-def _explain(table: RawTable, row: int, code: int, scale: Scale | None) -> str:
-    vector = table.vectors[row].astype(np.float64)
+def _explain(values: NDArray[np.float32], value_name: str, code: int, scale: Scale | None) -> str:
+    vector = values.astype(np.float64)
     if code == Refusal.NON_FINITE:
         column = int(np.flatnonzero(~np.isfinite(vector))[0])
         value = vector[column]
         found = "missing or not a number" if np.isnan(value) else f"{value:g}"
-        return f"column {table.value_name.format(column)}: {found}, expected a finite float32"
+        return f"column {value_name.format(column)}: {found}, expected a finite float32"
     spread = np.ptp(vector)
     if scale is None or spread == 0:
         return f"flat: all {len(vector):,} values are {vector[0]:g}"
@@ -164,7 +177,7 @@ def _explain(table: RawTable, row: int, code: int, scale: Scale | None) -> str:
         return f"flat: spread {spread:g} is under {scale.flatness:.2%} of the value range {low:g} … {high:g}"
     column = int(np.argmax(np.maximum(vector - high, low - vector)))
     return (
-        f"column {table.value_name.format(column)}: {vector[column]:g} leaves the value range {low:g} … {high:g} "
+        f"column {value_name.format(column)}: {vector[column]:g} leaves the value range {low:g} … {high:g} "
         f"by more than {RANGE_SLACK:.0%} of its width"
     )
 

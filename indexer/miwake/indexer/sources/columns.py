@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 VECTOR_COLUMN = "vector"
 """The name of a single column that holds the whole vector as a list."""
 
+TEMPLATE_COLUMN = "template"
+"""The name of a list column with the template, and what the columns of its values begin with."""
+
 
 def find_vector_columns(source: str, names: Sequence[str], prefix: str) -> tuple[str, ...]:
     """Return the columns that make up the vector, in order: ``data0``, ``data1``, …, or ``vector`` alone.
@@ -25,6 +28,31 @@ def find_vector_columns(source: str, names: Sequence[str], prefix: str) -> tuple
     DataError
         If there is none, if the numbers leave a gap, or if two columns have the same number.
     """
+    columns = _numbered(source, names, prefix, "the vector")
+    if columns:
+        return columns
+    if VECTOR_COLUMN in names:
+        return (VECTOR_COLUMN,)
+    message = (
+        f"{source}: no vector, expected columns {prefix}0, {prefix}1, … or a list column {VECTOR_COLUMN}; "
+        f"it has {name_columns(names)}"
+    )
+    raise DataError(message)
+
+
+def find_template_columns(source: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that make up the template: ``template0``, ``template1``, …, or ``template`` alone, or none.
+
+    Raises
+    ------
+    DataError
+        If the numbers leave a gap, or if two columns have the same number.
+    """
+    columns = _numbered(source, names, TEMPLATE_COLUMN, "the template")
+    return columns or ((TEMPLATE_COLUMN,) if TEMPLATE_COLUMN in names else ())
+
+
+def _numbered(source: str, names: Sequence[str], prefix: str, what: str) -> tuple[str, ...]:
     pattern = re.compile(re.escape(prefix) + r"(\d+)", re.ASCII)
     numbered: dict[int, str] = {}
     for name in names:
@@ -33,17 +61,9 @@ def find_vector_columns(source: str, names: Sequence[str], prefix: str) -> tuple
             continue
         number = int(match[1])
         if number in numbered:
-            message = f"{source}: columns {numbered[number]} and {name} are both value {number} of the vector"
+            message = f"{source}: columns {numbered[number]} and {name} are both value {number} of {what}"
             raise DataError(message)
         numbered[number] = name
-    if not numbered:
-        if VECTOR_COLUMN in names:
-            return (VECTOR_COLUMN,)
-        message = (
-            f"{source}: no vector, expected columns {prefix}0, {prefix}1, … or a list column {VECTOR_COLUMN}; "
-            f"it has {name_columns(names)}"
-        )
-        raise DataError(message)
     for number in range(len(numbered)):
         if number not in numbered:
             message = f"{source}: column {prefix}{number} is missing (the last one is {numbered[max(numbered)]})"

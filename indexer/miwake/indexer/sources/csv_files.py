@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.sources.columns import find_vector_columns
+from miwake.indexer.sources.columns import TEMPLATE_COLUMN, find_template_columns, find_vector_columns
 from miwake.indexer.sources.raw import one_line
 from miwake.indexer.sources.tables import chosen_columns, from_table
 
@@ -39,7 +39,10 @@ def read_csv(path: Path, settings: ReadSettings) -> RawTable:
     """
     names, delimiter = _read_header(path)
     columns = chosen_columns(str(path), names, settings)
-    values = find_vector_columns(str(path), names, settings.vector_column_prefix)
+    values = (
+        *find_vector_columns(str(path), names, settings.vector_column_prefix),
+        *(name for name in find_template_columns(str(path), names) if name != TEMPLATE_COLUMN),
+    )
     if _has_odd_quote(path):
         # Arrow would take everything after it for one cell.
         _refuse_uneven_rows(path, len(names), delimiter)

@@ -32,7 +32,8 @@ DAMAGE = (
 def read_npz(path: Path, settings: ReadSettings) -> RawTable:
     """Read the arrays of an NPZ file that make up records; pickled objects are never loaded.
 
-    ``vectors`` is (N, V), or (N, rows, columns) and so tells the heat-map shape. ``labels``, ``failure_modes``,
+    ``vectors`` is (N, V), or (N, rows, columns) and so tells the heat-map shape; ``templates`` likewise, rows of NaN
+    where a vector brings none. ``labels``, ``failure_modes``,
     ``parts``, ``groups``, ``splits``, ``ids`` and ``times`` have length N; ``pass_labels``, ``heat_map_shape`` and
     ``value_range`` describe the data.
 
@@ -48,7 +49,7 @@ def read_npz(path: Path, settings: ReadSettings) -> RawTable:
     except DAMAGE as error:
         message = f"{path}: not a readable NPZ file without pickled objects: {one_line(error)}"
         raise DataError(message) from error
-    vectors, shape = _vectors(path, arrays)
+    vectors, shape = _maps(path, "vectors", arrays[_find(path, arrays, ("vectors",), is_required=True)])
     labels, problems = no_labels(len(vectors)), dict[int, str]()
     if settings.is_labelled:
         label_name = _find(path, arrays, (settings.label_column, "labels"), is_required=True)
@@ -65,14 +66,24 @@ def read_npz(path: Path, settings: ReadSettings) -> RawTable:
         labels=labels,
         texts=_texts(path, arrays, len(vectors), settings),
         problems=problems,
+        templates=_templates(path, arrays, vectors.shape),
         **description,
     )
 
 
-def _vectors(path: Path, arrays: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], tuple[int, int] | None]:
-    found = arrays[_find(path, arrays, ("vectors",), is_required=True)]
+def _templates(path: Path, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    if "templates" not in arrays:
+        return None
+    templates, _ = _maps(path, "templates", arrays["templates"])
+    if templates.shape != shape:
+        message = f"{path}: templates of shape {templates.shape}, expected {shape} as of the vectors"
+        raise DataError(message)
+    return None if np.isnan(templates).all() else templates
+
+
+def _maps(path: Path, name: str, found: NDArray[Any]) -> tuple[NDArray[np.float32], tuple[int, int] | None]:
     if found.ndim not in (2, 3) or found.dtype.kind not in "fiu" or 0 in found.shape[1:]:
-        message = f"{path}: vectors holds {found.dtype} {found.shape}, expected numbers (N, V) or (N, rows, columns)"
+        message = f"{path}: {name} holds {found.dtype} {found.shape}, expected numbers (N, V) or (N, rows, columns)"
         raise DataError(message)
     with np.errstate(over="ignore"):
         vectors = np.ascontiguousarray(found.reshape(len(found), int(np.prod(found.shape[1:]))), dtype=np.float32)

@@ -24,7 +24,8 @@ def write_parquet(records: Records, path: Path) -> None:
     """Write records durably to ``path``; an older file is replaced whole or not at all.
 
     Columns ``data0``, ``data1``, … (uint8 where all values are whole numbers in 0 … 255, else float32), ``label``,
-    ``fmode``, ``part``, ``group``, ``split``, ``id`` and, where one is known, ``time``; metadata ``heat_map_shape``,
+    ``fmode``, ``part``, ``group``, ``split``, ``id`` and, where one is known, ``time`` and ``template``, a list (null
+    where a record brings none); metadata ``heat_map_shape``,
     ``pass_labels``, ``value_range`` and ``source``. ``read_records`` gives back the same values.
 
     Raises
@@ -44,6 +45,8 @@ def write_parquet(records: Records, path: Path) -> None:
         **({"time": records.times} if any(records.times) else {}),
     }
     columns |= {name: pa.array(column, pa.string()) for name, column in texts.items()}
+    if records.templates is not None:
+        columns["template"] = _lists(records.templates)
     sink = pa.BufferOutputStream()
     pq.write_table(
         pa.table(columns).replace_schema_metadata(_metadata(records)),
@@ -57,6 +60,12 @@ def write_parquet(records: Records, path: Path) -> None:
     except OSError as error:
         message = f"{path}: cannot be written: {error.strerror}"
         raise DataError(message) from error
+
+
+def _lists(templates: NDArray[np.float32]) -> Any:
+    is_none = np.isnan(templates[:, 0])
+    values = _smallest(np.where(is_none[:, None], np.float32(0), templates))
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), templates.shape[1], mask=pa.array(is_none))
 
 
 def _smallest(vectors: NDArray[np.float32]) -> NDArray[Any]:

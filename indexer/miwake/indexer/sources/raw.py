@@ -50,6 +50,8 @@ class RawTable:
     heat_map_shape, pass_labels, value_range :
         What the source says about itself; None where it is silent.
     warnings : tuple of text
+    templates : (N, V) float32, C-contiguous, or None
+        The golden map beside each vector, rows of NaN where there is none; None where the source brings none at all.
     """
 
     source: str
@@ -64,6 +66,7 @@ class RawTable:
     pass_labels: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    templates: NDArray[np.float32] | None = None
 
     def name_row(self, row: int) -> str:
         """Return what a row is called in messages."""

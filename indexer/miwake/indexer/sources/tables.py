@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.sources.arrow_columns import to_labels, to_texts, to_vectors
+from miwake.indexer.sources.arrow_columns import to_labels, to_templates, to_texts, to_vectors
 from miwake.indexer.sources.columns import (
     find_label_column,
+    find_template_columns,
     find_text_columns,
     find_vector_columns,
     refuse_repeated_columns,
@@ -50,7 +51,8 @@ def chosen_columns(source: str, names: Sequence[str], settings: ReadSettings) ->
     label = find_label_column(source, names, settings)
     texts = find_text_columns(source, names, settings)
     vector = find_vector_columns(source, names, settings.vector_column_prefix)
-    return tuple(dict.fromkeys((*vector, *((label,) if label else ()), *texts.values())))
+    template = find_template_columns(source, names)
+    return tuple(dict.fromkeys((*vector, *template, *((label,) if label else ()), *texts.values())))
 
 
 def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) -> RawTable:
@@ -76,6 +78,7 @@ def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) ->
     vectors, value_name, vector_problems = to_vectors(
         source, table, find_vector_columns(source, names, settings.vector_column_prefix)
     )
+    templates, template_problems = to_templates(source, table, find_template_columns(source, names), vectors.shape[1])
     label = find_label_column(source, names, settings)
     labels, label_problems = to_labels(source, table, label) if label else (no_labels(table.num_rows), {})
     texts = find_text_columns(source, names, settings)
@@ -90,6 +93,7 @@ def from_table(table: Any, settings: ReadSettings, *, source: str, stem: str) ->
         value_name=value_name,
         labels=labels,
         texts={field: to_texts(source, table, column) for field, column in texts.items()},
-        problems={**vector_problems, **label_problems},
+        problems={**template_problems, **vector_problems, **label_problems},
+        templates=templates,
         **describe(source, metadata),
     )
