@@ -261,7 +261,7 @@ def twice(values: list[Any]) -> list[Any]:
             lambda path: shutil.copy(path.with_name("out.history.parquet"), path),
             "the history of an export, expected its ref",
         ),
-        (lambda path: rewrite(path, header(format_version=2)), "format version 2, this release reads 1"),
+        (lambda path: rewrite(path, header(format_version=3)), "format version 3, this release reads 1 and 2"),
         (lambda path: rewrite(path, header(revision=5)), "211 references at revision 6, expected 211 at 5"),
         (lambda path: rewrite(path, header(flatness="much")), "flatness"),
         (lambda path: rewrite(path, unsealed("pass_labels", "[0, 21]")), "what it says about itself was changed"),

@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.exchange.layout import BEGUN, ENDED, TEXTS, VALUE_PREFIXES, arrow_schema, read_header, read_schema
+from miwake.indexer.exchange.layout import (
+    BEGUN,
+    ENDED,
+    TEMPLATE_COLUMN,
+    TEXTS,
+    VALUE_PREFIXES,
+    arrow_schema,
+    read_header,
+    read_schema,
+)
 from miwake.indexer.records import vector_hash
 from miwake.indexer.sources.raw import one_line
 from miwake.indexer.storage.changes import check_texts
@@ -65,7 +74,8 @@ class ExportFile:
             message = f"{path}: the {self.header.kind} of an export, expected its {kind}"
             raise DataError(message)
         self.schema = read_schema(path, metadata, self.header)
-        self._columns = _checked_columns(path, found, kind, self.schema.n_values)
+        expected = arrow_schema(kind, self.schema.n_values, None, {}, has_templates=self.header.has_templates)
+        self._columns = _checked_columns(path, found, expected, self.schema.n_values)
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -92,11 +102,12 @@ class ExportFile:
     def _versions(self, batch: Any, start: int, scale: Scale) -> VersionBatch:
         batch.validate(full=True)
         for name in self._columns:
-            if batch.column(name).null_count:
+            if batch.column(name).null_count and name != TEMPLATE_COLUMN:
                 message = f"{self.path}: column {name} has nothing in a row from {start} on"
                 raise DataError(message)
         vectors = self._vectors(batch, start, scale)
-        columns = {name: batch.column(name).to_pylist() for name in self._columns[self.schema.n_values :]}
+        told = [name for name in self._columns[self.schema.n_values :] if name != TEMPLATE_COLUMN]
+        columns = {name: batch.column(name).to_pylist() for name in told}
         self._check_rows(columns, start)
         ended = None if self.header.kind == "references" else _revisions(columns, ENDED)
         return VersionBatch(
@@ -104,7 +115,20 @@ class ExportFile:
             vectors=vectors,
             begun=_revisions(columns, BEGUN),
             ended=ended,
+            templates=self._templates(batch, start, scale) if self.header.has_templates else None,
         )
+
+    def _templates(self, batch: Any, start: int, scale: Scale) -> NDArray[np.float32]:
+        column = batch.column(TEMPLATE_COLUMN)
+        templates = np.full((len(column), self.schema.n_values), np.nan, dtype=np.float32)
+        is_there = column.is_valid().to_numpy(zero_copy_only=False)
+        templates[is_there] = column.flatten().to_numpy().reshape(-1, self.schema.n_values)
+        codes = scale.refusals(templates)
+        if codes[is_there].any():
+            row = int(np.flatnonzero(is_there & (codes > 0))[0])
+            message = f"{self.path}: row {start + row}: its template: {scale.explain(int(codes[row]), templates[row])}"
+            raise DataError(message)
+        return templates
 
     def _vectors(self, batch: Any, start: int, scale: Scale) -> NDArray[np.float32]:
         prefix = VALUE_PREFIXES[self.header.kind]
@@ -156,13 +180,12 @@ def _revisions(columns: Columns, names: dict[str, str]) -> list[Revision]:
     return [Revision(number, at, actor, verb, 0, 0) for number, at, actor, verb in zip(*told, strict=True)]
 
 
-def _checked_columns(path: Path, found: Any, kind: str, n_values: int) -> list[str]:
+def _checked_columns(path: Path, found: Any, expected: Any, n_values: int) -> list[str]:
     if n_values > len(found):
         message = (
             f"{path}: {len(found)} columns, expected {n_values} with values: it is no export, or was changed since"
         )
         raise DataError(message)
-    expected = arrow_schema(kind, n_values, None, {})
     for field in expected:
         position = found.get_field_index(field.name)  # -1 also where there are two
         kind_found = found.field(position).type if position >= 0 else "nothing, or two of them"

@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 from miwake.indexer.errors import DataError, StationNotFoundError
 from miwake.indexer.exchange.layout import (
     EMBEDDING_COLUMN,
+    FORMAT_VERSION,
+    TEMPLATE_COLUMN,
+    TEMPLATES_VERSION,
     Header,
     arrow_schema,
     history_path,
@@ -167,6 +170,7 @@ class _Exporter:
             history_sha256=sha256,
             flatness=self._store.schema.flatness,
             embedder_id=self.embedder_id if kind == "references" else "",
+            format_version=TEMPLATES_VERSION if self._store.has_templates else FORMAT_VERSION,
         )
 
     def _chosen(self, batches: Iterable[VersionBatch], where: Filter) -> Iterator[VersionBatch]:
@@ -179,13 +183,15 @@ class _Exporter:
         index = self._index if header.kind == "references" else None
         n_dimensions = None if index is None else index.contents.embedder.card.n_dimensions
         metadata = metadata_of(header, self._store.schema)
-        schema = arrow_schema(header.kind, self._store.schema.n_values, n_dimensions, metadata)
+        schema = arrow_schema(
+            header.kind, self._store.schema.n_values, n_dimensions, metadata, has_templates=header.has_templates
+        )
         n_rows = 0
         with pq.ParquetWriter(
             path,
             schema,
             compression="zstd",
-            use_dictionary=[name for name in schema.names if name != EMBEDDING_COLUMN],
+            use_dictionary=[name for name in schema.names if name not in {EMBEDDING_COLUMN, TEMPLATE_COLUMN}],
             write_statistics=False,
             write_page_checksum=True,
         ) as writer:

@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from miwake.indexer.storage.transfer import VersionBatch
 
 FORMAT_VERSION = 1
+TEMPLATES_VERSION = 2
+"""Of an export with templates, which an earlier release would leave out unsaid."""
+
 HEADER_KEY = "miwake_export"
 SEALED = ("heat_map_shape", "pass_labels", "value_range", "source")
 """Metadata that the header's checksum is of, too."""
 
 EMBEDDING_COLUMN = "embedding"
+TEMPLATE_COLUMN = "template"
 VALUE_PREFIXES = {"references": "data", "history": "value"}
 """Of the columns with the vector's values: a history has other names, so that nobody takes it for a data set."""
 
@@ -88,6 +92,11 @@ class Header:
     checksum: str = ""
     format_version: int = FORMAT_VERSION
 
+    @property
+    def has_templates(self) -> bool:
+        """Whether there is a column of templates."""
+        return self.format_version == TEMPLATES_VERSION
+
 
 def history_path(path: Path) -> Path:
     """Return where the history of the export at ``path`` lies."""
@@ -132,7 +141,7 @@ def read_header(path: Path, metadata: Mapping[bytes, bytes] | None) -> Header:
     if text is None:
         message = f"{path}: no export of a station; `miwake-index add` and `build` read other data"
         raise DataError(message)
-    header = parse_json(text, path, Header, FORMAT_VERSION)
+    header = parse_json(text, path, Header, FORMAT_VERSION, TEMPLATES_VERSION)
     told = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in (metadata or {}).items()}
     if header.checksum != checksum_of(header, told):
         message = f"{path}: damaged: what it says about itself was changed since it was exported"
@@ -174,7 +183,9 @@ def read_schema(path: Path, metadata: Mapping[bytes, bytes], header: Header) -> 
     return schema
 
 
-def arrow_schema(kind: str, n_values: int, n_dimensions: int | None, metadata: dict[str, str]) -> Any:
+def arrow_schema(
+    kind: str, n_values: int, n_dimensions: int | None, metadata: dict[str, str], *, has_templates: bool = False
+) -> Any:
     """Return the Arrow schema of a file: V values, and embeddings of D values unless that is None."""
     prefix = VALUE_PREFIXES[kind]
     fields = [pa.field(f"{prefix}{number}", pa.float32(), nullable=False) for number in range(n_values)]
@@ -186,6 +197,8 @@ def arrow_schema(kind: str, n_values: int, n_dimensions: int | None, metadata: d
         pa.field(name, pa.int64() if field == "revision" else pa.string(), nullable=False)
         for name, field in revisions.items()
     ]
+    if has_templates:
+        fields.append(pa.field(TEMPLATE_COLUMN, pa.list_(pa.float32(), n_values)))
     if n_dimensions is not None:
         fields.append(pa.field(EMBEDDING_COLUMN, pa.list_(pa.float32(), n_dimensions), nullable=False))
     return pa.schema(fields, metadata=metadata)
@@ -206,6 +219,16 @@ def to_table(batches: Sequence[VersionBatch], schema: Any, embeddings: NDArray[n
         columns += [[getattr(one, field) for one in ended] for field in ENDED.values()]
     kinds = [field.type for field in schema]
     arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=False)]
+    if TEMPLATE_COLUMN in schema.names:
+        arrays.append(_templates(batches))
     if embeddings is not None:
         arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embeddings.shape[1]))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _templates(batches: Sequence[VersionBatch]) -> Any:
+    """Return templates as an Arrow list column, null where there is none."""
+    found = [np.full_like(batch.vectors, np.nan) if batch.templates is None else batch.templates for batch in batches]
+    templates = np.concatenate(found)
+    is_none = pa.array(np.isnan(templates[:, 0]))
+    return pa.FixedSizeListArray.from_arrays(pa.array(templates.ravel()), templates.shape[1], mask=is_none)

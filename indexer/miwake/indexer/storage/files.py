@@ -87,7 +87,7 @@ def read_json(path: Path, kind: type[T], version: int) -> T:
     return parse_json(data, path, kind, version)
 
 
-def parse_json(data: bytes, path: Path, kind: type[T], version: int) -> T:
+def parse_json(data: bytes, path: Path, kind: type[T], *versions: int) -> T:
     """Return what ``data``, the bytes of the file at ``path``, holds; see ``read_json``."""
     try:
         stored = json.loads(data)
@@ -95,8 +95,8 @@ def parse_json(data: bytes, path: Path, kind: type[T], version: int) -> T:
         message = f"{path}: not JSON: {error}"
         raise ArtifactCorruptError(message) from error
     found = stored.get("format_version") if isinstance(stored, dict) else None
-    if found != version:
-        message = f"{path}: format version {found!r}, this release reads {version}"
+    if found not in versions:
+        message = f"{path}: format version {found!r}, this release reads {' and '.join(map(str, versions))}"
         raise ArtifactVersionError(message)
     try:
         return pydantic.TypeAdapter(kind).validate_json(data, extra="forbid")
