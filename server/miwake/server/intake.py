@@ -109,8 +109,17 @@ def search_jobs(request: inspection_service_pb2.SearchNeighboursRequest, index: 
     return _jobs(request, index, limits, Task.SEARCH, n_neighbours, wanted, as_arrays=request.as_arrays)
 
 
-def array_jobs(vectors: NDArray[np.float32], index: Index, limits: Limits, n_neighbours: int | None) -> list[Job]:
-    """Return the jobs that judge (Q, V) float32 vectors, numbered from 0; as ``verdict_jobs``."""
+def array_jobs(
+    vectors: NDArray[np.float32],
+    templates: NDArray[np.float32] | None,
+    index: Index,
+    limits: Limits,
+    n_neighbours: int | None,
+) -> list[Job]:
+    """Return the jobs that judge (Q, V) float32 vectors, numbered from 0; as ``verdict_jobs``.
+
+    Of templates, (Q, V) float32, a row is all NaN where a vector brings none.
+    """
     wanted = _n_neighbours(n_neighbours, "n_neighbours", limits)
     jobs = []
     for start in range(0, len(vectors), limits.max_batch):
@@ -121,6 +130,7 @@ def array_jobs(vectors: NDArray[np.float32], index: Index, limits: Limits, n_nei
             contexts=(None,) * len(chunk),
             failures={},
             vectors=chunk,
+            templates=None if templates is None else templates[start : start + limits.max_batch],
         )
         jobs.append(Job(index=index, task=Task.CLASSIFY, n_neighbours=wanted, items=items))
     return jobs

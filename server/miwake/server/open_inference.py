@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
 from miwake.inference import grpc_inference_service_pb2 as messages
@@ -107,8 +106,10 @@ class OpenInferenceService(grpc_inference_service_pb2_grpc.GRPCInferenceServiceS
         names = tensors.wanted_outputs(request)
         index = self._index(request.model_name, request.model_version)
         limits = self._engine.limits
-        vectors = tensors.read_vectors(request, n_values=index.scale.n_values, max_vectors=limits.max_vectors)
-        jobs = array_jobs(np.ascontiguousarray(vectors), index, limits, tensors.read_n_neighbours(request))
+        vectors, templates = tensors.read_vectors(
+            request, n_values=index.scale.n_values, max_vectors=limits.max_vectors
+        )
+        jobs = array_jobs(vectors, templates, index, limits, tensors.read_n_neighbours(request))
         return tensors.infer_response(request, self._engine.calls.answer(jobs, context), names)
 
     def _index(self, station: str, generation: str) -> Index:

@@ -6,24 +6,28 @@ is answered whole or not at all: where one vector cannot be judged, it is refuse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from miwake.indexer.answers import Decision
 from miwake.inference import grpc_inference_service_pb2 as messages
 from miwake.server.errors import RequestError
+from miwake.server.tensor_outputs import OUTPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from miwake.indexer.answers import VerdictBatch
     from miwake.server.index import Index
     from miwake.server.jobs import Delivery
+    from miwake.server.tensor_outputs import Output
 
-INPUT = "vectors"
+VECTORS = "vectors"
+TEMPLATES = "templates"
+"""An input that may be left out: a template beside each vector, in the same order; all NaN where one brings none."""
+
 N_NEIGHBOURS = "n_neighbours"
 
 DATA_TYPES: Mapping[str, np.dtype[np.generic]] = {
@@ -37,59 +41,43 @@ CONTENTS = {"FP32": "fp32_contents", "UINT8": "uint_contents"}
 """Where the values of an input are that are not sent as bytes; FP16 has no such place in the protocol."""
 
 
-class Output(NamedTuple):
-    """One output: its data type, its dimensions after the first, and how it is taken from verdicts."""
-
-    data_type: str
-    dimensions: tuple[int, ...]
-    take: Callable[[VerdictBatch], NDArray[np.generic] | Sequence[object]]
-
-
-def _reject_probabilities(batch: VerdictBatch) -> NDArray[np.float32]:
-    found = batch.reject_probabilities
-    return np.full(len(batch), np.nan, dtype=np.float32) if found is None else found
-
-
-OUTPUTS: Mapping[str, Output] = {
-    "label": Output("INT32", (), lambda batch: batch.labels),
-    "failure_mode": Output("BYTES", (), lambda batch: batch.failure_modes),
-    "decision": Output("BYTES", (), lambda batch: [Decision(code).name for code in batch.decisions.tolist()]),
-    "probability": Output("FP32", (), lambda batch: batch.probabilities),
-    "reject_probability": Output("FP32", (), _reject_probabilities),
-    "margin": Output("FP32", (), lambda batch: batch.margins),
-    "novelty": Output("FP32", (), lambda batch: batch.novelty),
-    "anchor_labels": Output("INT32", (-1,), lambda batch: batch.anchor_labels),
-    "anchor_distances": Output("FP32", (-1,), lambda batch: batch.anchor_distances),
-    "neighbour_ids": Output("BYTES", (-1,), lambda batch: batch.neighbours.ids),
-    "neighbour_labels": Output("INT32", (-1,), lambda batch: batch.neighbours.labels),
-    "neighbour_distances": Output("FP32", (-1,), lambda batch: batch.neighbours.distances),
-    "neighbour_betas": Output("FP32", (-1,), lambda batch: batch.neighbours.beta),
-    "neighbour_etas": Output("FP32", (-1,), lambda batch: batch.neighbours.eta),
-    "neighbour_gammas": Output("FP32", (-1,), lambda batch: batch.neighbours.gamma),
-    "neighbour_match_distances": Output("FP32", (-1,), lambda batch: batch.neighbours.match_distances),
-}
-"""Every output by name. ``reject_probability`` is NaN where the station has no pass labels."""
-
-
-def read_vectors(request: messages.ModelInferRequest, *, n_values: int, max_vectors: int) -> NDArray[np.float32]:
-    """Return the vectors (Q, V) float32 of a request.
+def read_vectors(
+    request: messages.ModelInferRequest, *, n_values: int, max_vectors: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the vectors (Q, V) float32 of a request, and their templates (Q, V) float32 where it brings some.
 
     Raises
     ------
     RequestError
-        If there is not exactly one input ``vectors`` of a known type, whose shape fits its values and V.
+        If there is not exactly one input ``vectors``, and at most one ``templates`` beside it, of known types, whose
+        shapes fit their values and V, and each other.
     """
-    if [one.name for one in request.inputs] != [INPUT]:
-        names = ", ".join(repr(one.name) for one in request.inputs[:4]) or "nothing"
-        raise RequestError(field="inputs", problem=f"{names}, expected one, {INPUT!r}")
-    tensor = request.inputs[0]
-    values = _values_of(request)
-    n_vectors = _n_vectors(tuple(tensor.shape), n_values)
+    names = [one.name for one in request.inputs]
+    if sorted(names) not in ([VECTORS], [TEMPLATES, VECTORS]):
+        told = ", ".join(map(repr, names[:4])) or "nothing"
+        raise RequestError(field="inputs", problem=f"{told}, expected one, {VECTORS!r}, or {TEMPLATES!r} beside it")
+    vectors = _read_input(request, names.index(VECTORS), n_values, max_vectors)
+    if TEMPLATES not in names:
+        return vectors, None
+    place = names.index(TEMPLATES)
+    templates = _read_input(request, place, n_values, max_vectors)
+    if len(templates) != len(vectors):
+        problem = f"{len(templates)} templates, expected {len(vectors)}: one for each vector"
+        raise RequestError(field=f"inputs[{place}].shape", problem=problem)
+    return vectors, templates
+
+
+def _read_input(
+    request: messages.ModelInferRequest, place: int, n_values: int, max_vectors: int
+) -> NDArray[np.float32]:
+    field, shape = f"inputs[{place}].shape", tuple(request.inputs[place].shape)
+    values = _values_of(request, place)
+    n_vectors = _n_vectors(shape, n_values, field)
     if n_vectors > max_vectors:
-        raise RequestError(field="inputs[0].shape", problem=f"{n_vectors} vectors, expected at most {max_vectors}")
+        raise RequestError(field=field, problem=f"{n_vectors} vectors, expected at most {max_vectors}")
     if len(values) != n_vectors * n_values:
-        problem = f"{list(tensor.shape)} of {len(values)} values, expected {n_vectors * n_values} values"
-        raise RequestError(field="inputs[0].shape", problem=problem)
+        problem = f"{list(shape)} of {len(values)} values, expected {n_vectors * n_values} values"
+        raise RequestError(field=field, problem=problem)
     return values.reshape(n_vectors, n_values)
 
 
@@ -152,27 +140,30 @@ def infer_response(
 def metadata(index: Index) -> messages.ModelMetadataResponse:
     """Return what a station takes and gives."""
     described = messages.ModelMetadataResponse(name=index.station, versions=[index.generation], platform="miwake")
-    described.inputs.add(name=INPUT, datatype="FP32", shape=[-1, index.scale.n_values])
+    # Tools that fill whatever input is named would send templates that nobody regards.
+    names = (VECTORS, TEMPLATES) if index.reference_map == "template" else (VECTORS,)
+    for name in names:
+        described.inputs.add(name=name, datatype="FP32", shape=[-1, index.scale.n_values])
     for name, output in OUTPUTS.items():
         described.outputs.add(name=name, datatype=output.data_type, shape=[-1, *output.dimensions])
     return described
 
 
-def _values_of(request: messages.ModelInferRequest) -> NDArray[np.float32]:
-    tensor = request.inputs[0]
+def _values_of(request: messages.ModelInferRequest, place: int) -> NDArray[np.float32]:
+    tensor = request.inputs[place]
     kind = DATA_TYPES.get(tensor.datatype)
     if kind is None:
         raise RequestError(
-            field="inputs[0].datatype", problem=f"{tensor.datatype!r}, expected one of {', '.join(DATA_TYPES)}"
+            field=f"inputs[{place}].datatype", problem=f"{tensor.datatype!r}, expected one of {', '.join(DATA_TYPES)}"
         )
     if request.raw_input_contents:
-        if len(request.raw_input_contents) != 1:
+        if len(request.raw_input_contents) != len(request.inputs):
             problem = f"{len(request.raw_input_contents)}, expected one for each input"
             raise RequestError(field="raw_input_contents", problem=problem)
-        data = request.raw_input_contents[0]
+        data = request.raw_input_contents[place]
         if len(data) % kind.itemsize:
             problem = f"{len(data)} bytes, expected a multiple of {kind.itemsize} for {tensor.datatype}"
-            raise RequestError(field="raw_input_contents[0]", problem=problem)
+            raise RequestError(field=f"raw_input_contents[{place}]", problem=problem)
         return np.frombuffer(data, dtype=kind).astype(np.float32)
     field = CONTENTS.get(tensor.datatype)
     if field is None:
@@ -180,13 +171,13 @@ def _values_of(request: messages.ModelInferRequest) -> NDArray[np.float32]:
     return np.array(getattr(tensor.contents, field), dtype=np.float32)
 
 
-def _n_vectors(shape: tuple[int, ...], n_values: int) -> int:
+def _n_vectors(shape: tuple[int, ...], n_values: int, field: str) -> int:
     """Return how many vectors a shape holds: (V), (n, V) or (n, rows, columns)."""
     first, rest = (1, shape) if len(shape) == 1 else (shape[0] if shape else 0, shape[1:])
     fits = len(shape) in (1, 2, 3) and all(1 <= size <= n_values for size in rest) and int(np.prod(rest)) == n_values
     if not fits or first < 1:
         problem = f"{list(shape)}, expected [n, {n_values}], [n, rows, columns] or [{n_values}]"
-        raise RequestError(field="inputs[0].shape", problem=problem)
+        raise RequestError(field=field, problem=problem)
     return first
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from miwake.server.errors import RequestError, UnknownGenerationError
 from miwake.server.intake import Limits
 from miwake.server.open_inference import OpenInferenceService
 from miwake.server.stations import Stations
-from miwake.server.tensors import OUTPUTS, read_vectors
+from miwake.server.tensor_outputs import OUTPUTS, RESIDUALS
+from miwake.server.tensors import read_vectors
 from support.index import N_VALUES, FakeIndex, FakeStore, vector_of
 
 LIMITS = Limits(max_batch=4, max_neighbours=20, max_vectors=100, max_streams=1, stream_window=8)
@@ -67,7 +69,8 @@ def floats(
 
 
 def read(request: messages.ModelInferRequest) -> list[list[float]]:
-    found: list[list[float]] = read_vectors(request, n_values=N_VALUES, max_vectors=100).tolist()
+    vectors, _ = read_vectors(request, n_values=N_VALUES, max_vectors=100)
+    found: list[list[float]] = vectors.tolist()
     return found
 
 
@@ -214,3 +217,58 @@ def test_a_stream_answers_a_bad_request_with_an_error_and_goes_on() -> None:
     assert (first.error_message, last.error_message) == ("", "")
     assert "no station 'elsewhere' here" in bad.error_message
     assert bad.infer_response.id == "2"
+
+
+def with_templates(*firsts: float, templates: list[float], order: slice = slice(None)) -> messages.ModelInferRequest:
+    """Return a request of vectors with a template for each, NaN for none; ``order`` turns the inputs round."""
+    request = request_of(*firsts)
+    golden = np.stack([vector_of(first) for first in templates])
+    golden[np.isnan(templates)] = np.nan
+    request.inputs.add(name="templates", datatype="FP32", shape=golden.shape)
+    request.raw_input_contents.append(golden.tobytes())
+    inputs, contents = list(request.inputs)[order], list(request.raw_input_contents)[order]
+    return messages.ModelInferRequest(inputs=inputs, raw_input_contents=contents)
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_each_vector_is_compared_with_the_template_in_its_row(order: slice) -> None:
+    firsts = [row / 16 for row in range(6)]
+    response = infer(with_templates(*firsts, templates=[0.5, np.nan, *firsts[:4]], order=order))
+
+    residuals = floats(response, "residuals")
+    assert residuals.shape == (6, len(RESIDUALS))
+    np.testing.assert_array_equal(residuals[:, 0], [0.0, np.nan, *firsts[2:]])
+    np.testing.assert_array_equal(residuals[:, 1], [0.5, np.nan, *firsts[:4]])
+    assert [name.decode() for name in response.raw_output_contents[-2].split(b"\x08\0\0\0")] == [
+        "",
+        "TEMPLATE\x04\0\0\0NONE",
+        *["TEMPLATE"] * 4,
+    ]
+
+
+def test_without_templates_no_map_is_compared_with() -> None:
+    response = infer(request_of(0.125))
+
+    assert np.isnan(floats(response, "residuals")).all()
+    assert response.raw_output_contents[-2] == b"\x04\0\0\0NONE"
+
+
+def test_a_template_that_cannot_be_used_refuses_the_request() -> None:
+    with pytest.raises(RequestError, match=r"inputs\[0\] row 1: template: values 0 … 9 leave the trained range"):
+        infer(with_templates(0.5, 0.5, templates=[0.5, 9.0]))
+
+
+def test_templates_of_another_number_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"inputs\[1\].shape: 1 templates, expected 2: one for each vector"):
+        infer(with_templates(0.5, 0.5, templates=[0.5]))
+
+
+@pytest.mark.parametrize(("regards", "inputs"), [("none", ["vectors"]), ("template", ["vectors", "templates"])])
+def test_templates_are_told_where_they_are_regarded(regards: Literal["none", "template"], inputs: list[str]) -> None:
+    index = FakeIndex()
+    index.reference_map = regards
+    with open_service(index) as service:
+        described = service.ModelMetadata(messages.ModelMetadataRequest(), Context())  # type: ignore[arg-type]
+
+    assert [one.name for one in described.inputs] == inputs
+    assert [tuple(one.shape) for one in described.inputs] == [(-1, N_VALUES)] * len(inputs)
