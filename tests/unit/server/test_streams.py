@@ -212,6 +212,22 @@ def test_more_is_kept_the_more_a_stream_has_that_was_not_received() -> None:
     assert n_bytes[0] > n_bytes[1] > n_bytes[2] == 0
 
 
+def test_templates_count_as_much_as_the_vectors_they_stand_beside() -> None:
+    n_bytes = []
+    for template in (b"", vector_of(0.5).tobytes()):
+        index = FakeIndex(held=True)
+        asked = request(*[0.1] * 8, stream_id="a")
+        asked.vectors[7].template = template
+        with open_engine(index) as engine:
+            connection = Connection(engine, asked)
+            assert index.entered.wait(TIMEOUT_S)
+            assert connection.call.stream is not None
+            n_bytes.append(connection.call.stream.n_bytes())
+            connection.cut()
+
+    assert n_bytes[1] - n_bytes[0] == 8 * vector_of(0.5).nbytes
+
+
 class WatchingIndex(FakeIndex):
     """Knows which of the vectors it was asked about are still kept by somebody."""
 
