@@ -346,8 +346,8 @@ def without_outcome(answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2
     return answers
 
 
-def without_label(answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2.Answer]:
-    answers[0].verdict.ClearField("label")
+def with_an_unknown_decision(answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2.Answer]:
+    answers[0].verdict.decision = 9  # type: ignore[assignment]
     return answers
 
 
@@ -367,8 +367,11 @@ def none_at_all(answers: Sequence[answer_pb2.Answer]) -> Sequence[answer_pb2.Ans
         (out_of_order, "an answer with sequence 7, expected 0"),
         (double_one, "2 answers to 1 vectors accepted, of 1 sent"),
         (without_outcome, "answer 0 holds neither a verdict nor an error"),
-        (without_label, "answer 0: a verdict without label, decision, probability, margin or novelty"),
-        (with_ragged_neighbours, "answer 0: neighbours with columns of different lengths, [5, 4, 5, 5, 5, 5, 5, 5]"),
+        (
+            with_an_unknown_decision,
+            "answers 0 … 0: row 0: a verdict with the decision 9, expected one of [1, 2, 3, 4]",
+        ),
+        (with_ragged_neighbours, "answers 0 … 0: neighbours.labels of 16 bytes, expected 20 for 1 rows of int32"),
         (none_at_all, "the server closed the stream after 0 answers to 1 vectors"),
     ],
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from miwake.inspection.v1 import answer_pb2
 
@@ -11,6 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 INT32, UINT32, UINT8, FLOAT32 = "i", "I", "B", "f"
+
+
+def in_arrays(
+    answers: Sequence[answer_pb2.Answer],
+) -> tuple[list[answer_pb2.Answer], answer_pb2.VerdictArrays | None]:
+    """Return answers that give rows in the place of plain ones, and the arrays; None where there is no verdict."""
+    verdicts = [answer.verdict for answer in answers if answer.HasField("verdict")]
+    rows = count()
+    found = []
+    for answer in answers:
+        one = answer_pb2.Answer.FromString(answer.SerializeToString())
+        if one.HasField("verdict"):
+            residuals = answer.verdict.residuals if answer.verdict.HasField("residuals") else None
+            one.verdict.CopyFrom(answer_pb2.Verdict(row=next(rows), residuals=residuals))
+        found.append(one)
+    return found, plain_arrays(verdicts) if verdicts else None
 
 
 def plain_arrays(verdicts: Sequence[answer_pb2.Verdict]) -> answer_pb2.VerdictArrays:
@@ -103,6 +120,6 @@ def _packed(kind: str, values: Iterable[float]) -> bytes:
     return b"".join(struct.pack(f"<{kind}", value) for value in values)
 
 
-def _unpacked(kind: str, data: bytes, n_columns: int, row: int) -> tuple[float, ...]:
+def _unpacked(kind: str, data: bytes, n_columns: int, row: int) -> tuple[Any, ...]:
     size = struct.calcsize(f"<{n_columns}{kind}")
     return struct.unpack(f"<{n_columns}{kind}", data[row * size : (row + 1) * size]) if data else ()

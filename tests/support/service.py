@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 import grpc
@@ -20,6 +21,7 @@ from miwake.inspection.v1.inspection_service_pb2_grpc import (
     InspectionServiceServicer,
     add_InspectionServiceServicer_to_server,
 )
+from support.plain_arrays import in_arrays, plain_neighbour_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,9 +106,9 @@ class InMemoryService(InspectionServiceServicer):
         self, request: inspection_service_pb2.ClassifyRequest, context: grpc.ServicerContext
     ) -> inspection_service_pb2.ClassifyResponse:
         self._fail(context)
-        answers = self._answers(request.vectors, 0, request.options.n_neighbours)
+        answers, arrays = in_arrays(self.tamper(self._answers(request.vectors, 0, request.options.n_neighbours)))
         return inspection_service_pb2.ClassifyResponse(
-            answers=self.tamper(answers), provenance=self._provenance(len(answers))
+            answers=answers, provenance=self._provenance(len(answers)), arrays=arrays
         )
 
     def SearchNeighbours(  # noqa: N802
@@ -123,8 +125,13 @@ class InMemoryService(InspectionServiceServicer):
             )
             for answer in self._answers(request.vectors, 0, request.n_neighbours)
         ]
+        arrays = plain_neighbour_arrays([answer.neighbours for answer in answers if answer.HasField("neighbours")])
+        rows = count()
+        for answer in answers:
+            if answer.HasField("neighbours"):
+                answer.neighbours.CopyFrom(answer_pb2.Neighbours(row=next(rows)))
         return inspection_service_pb2.SearchNeighboursResponse(
-            answers=answers, provenance=self._provenance(len(answers))
+            answers=answers, provenance=self._provenance(len(answers)), arrays=arrays
         )
 
     def Verify(  # noqa: N802
@@ -167,9 +174,12 @@ class InMemoryService(InspectionServiceServicer):
             if is_draining:
                 draining = inspection_service_pb2.Draining(n_accepted=n_accepted + len(vectors))
                 yield inspection_service_pb2.InspectResponse(draining=draining)
-            answers = self.tamper(self._answers(vectors, n_accepted, request.options.n_neighbours))
+            wanted = request.options.n_neighbours
+            answers, arrays = in_arrays(self.tamper(self._answers(vectors, n_accepted, wanted)))
             n_accepted += len(vectors)
-            yield inspection_service_pb2.InspectResponse(answers=answers, provenance=self._provenance(len(vectors)))
+            yield inspection_service_pb2.InspectResponse(
+                answers=answers, provenance=self._provenance(len(vectors)), arrays=arrays
+            )
             if is_draining or self.ends_early:
                 return
         if self.never_ends:

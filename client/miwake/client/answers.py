@@ -116,7 +116,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Anchors(Unread):
+class Anchors:
     """The distance to every anchor, nearest first; a class that has several is named several times.
 
     Attributes

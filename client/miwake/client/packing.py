@@ -258,6 +258,7 @@ def search_request(
         n_neighbours=checked_n_neighbours(n_neighbours),
         where=None if where is None else pack_filter(where),
         options=None if options is None else pack_options(options),
+        as_arrays=True,
     )
 
 

@@ -5,42 +5,31 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import UTC
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from miwake.client.answers import (
-    Anchors,
     Answer,
-    Decision,
-    DecisionReason,
-    InputHealth,
     ItemError,
     ItemErrorReason,
-    LabelMethod,
-    Neighbours,
     NeighboursAnswer,
     Provenance,
     ReferenceMap,
     Residuals,
-    Verdict,
 )
+from miwake.client.arrays import NeighbourRows, VerdictRows
 from miwake.client.errors import ProtocolError
 from miwake.client.inspections import InspectionContext
+from miwake.client.making import made_of
 from miwake.inspection.v1 import answer_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
-
-    from google.protobuf.internal.containers import RepeatedScalarFieldContainer
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Sequence
 
     from miwake.inspection.v1 import inspection_service_pb2, verification_pb2
 
-DECISIONS = {int(decision): decision for decision in Decision}
-N_HEALTH = len(fields(InputHealth))
-METHODS = {int(method): method for method in LabelMethod}
-DECISION_REASONS = {int(reason): reason for reason in DecisionReason}
+Found = TypeVar("Found")
+
 REASONS = {int(reason): reason for reason in ItemErrorReason}
 REFERENCE_MAPS = {int(reference): reference for reference in ReferenceMap}
 MEASURES = tuple(field.name for field in fields(Residuals))[1:]
@@ -71,20 +60,17 @@ def unpack_answers(
     if not response.answers:
         return []
     provenance = unpack_provenance(response)
-    answers = []
-    for sequence, message in enumerate(response.answers, start=first):
-        outcome = _checked_outcome(message, sequence)
-        answers.append(
-            Answer(
-                message.id,
-                sequence,
-                unpack_context(message),
-                _unpack_verdict(message.verdict, sequence) if outcome == "verdict" else None,
-                unpack_error(message.error) if outcome == "error" else None,
-                provenance,
-            )
-        )
-    return answers
+    try:
+        rows = VerdictRows(response.arrays)
+    except ProtocolError as error:
+        raise _about(error, len(response.answers), first) from error
+    read = _read(response.answers, first, len(rows))
+    residuals: list[Residuals | None] = [None] * len(rows)
+    for sequence, row, message in read.judged:
+        if message.HasField("residuals"):
+            residuals[row] = unpack_residuals(message, sequence)
+    verdicts = read.of_rows(rows.verdicts(residuals))
+    return made_of(Answer, read.ids, count(first), read.contexts, verdicts, read.errors, repeat(provenance))
 
 
 def unpack_search(response: inspection_service_pb2.SearchNeighboursResponse, n_vectors: int) -> list[NeighboursAnswer]:
@@ -97,20 +83,57 @@ def unpack_search(response: inspection_service_pb2.SearchNeighboursResponse, n_v
     """
     _check_count(response, n_vectors)
     provenance = unpack_provenance(response)
-    answers = []
-    for sequence, message in enumerate(response.answers):
+    n_rows = sum(message.HasField("neighbours") for message in response.answers)
+    try:
+        rows = NeighbourRows(response.arrays, n_rows)
+    except ProtocolError as error:
+        raise _about(error, n_vectors) from error
+    read = _read(response.answers, 0, n_rows)
+    found = read.of_rows(rows.all())
+    return made_of(NeighboursAnswer, read.ids, count(), read.contexts, found, read.errors, repeat(provenance))
+
+
+def _about(error: ProtocolError, n_answers: int, first: int = 0) -> ProtocolError:
+    """Return what is wrong with the arrays of a message as an error that says of which answers."""
+    return ProtocolError(f"answers {first} … {first + n_answers - 1}: {error}")
+
+
+class _Columns(NamedTuple):
+    """The answers of a message; ``judged`` has sequence, row and message of those without an error."""
+
+    ids: list[str]
+    contexts: list[InspectionContext | None]
+    errors: list[ItemError | None]
+    judged: list[tuple[int, int, Any]]
+
+    def of_rows(self, found: Sequence[Found]) -> Iterable[Found | None]:
+        """Return what each answer's row holds, None where it has an error."""
+        rows = (found[row] for _, row, _ in self.judged)
+        return rows if len(self.judged) == len(self.errors) else (None if one else next(rows) for one in self.errors)
+
+
+def _read(
+    messages: Iterable[answer_pb2.Answer | inspection_service_pb2.NeighboursAnswer], first: int, n_rows: int
+) -> _Columns:
+    read = _Columns([], [], [], [])
+    next_row = 0
+    for sequence, message in enumerate(messages, start=first):
         outcome = _checked_outcome(message, sequence)
-        answers.append(
-            NeighboursAnswer(
-                message.id,
-                sequence,
-                unpack_context(message),
-                _unpack_neighbours(message.neighbours, sequence) if outcome == "neighbours" else None,
-                unpack_error(message.error) if outcome == "error" else None,
-                provenance,
-            )
-        )
-    return answers
+        read.ids.append(message.id)
+        read.contexts.append(unpack_context(message) if message.HasField("context") else None)
+        if outcome == "error":
+            read.errors.append(unpack_error(message.error))
+            continue
+        read.errors.append(None)
+        judged = getattr(message, outcome)
+        row = judged.row
+        if not next_row <= row < n_rows or not (row or judged.HasField("row")):
+            given = row if judged.HasField("row") else "none"
+            text = f"answer {sequence}: row {given} of the arrays, expected one of {next_row} … {n_rows - 1}"
+            raise ProtocolError(text)
+        next_row = row + 1
+        read.judged.append((sequence, row, judged))
+    return read
 
 
 def _check_count(
@@ -132,30 +155,6 @@ def _checked_outcome(message: answer_pb2.Answer | inspection_service_pb2.Neighbo
     return outcome
 
 
-def _unpack_verdict(message: answer_pb2.Verdict, sequence: int) -> Verdict:
-    decision = DECISIONS.get(message.decision)
-    has = message.HasField
-    if decision is None or not (has("label") and has("probability") and has("margin") and has("novelty")):
-        text = f"answer {sequence}: a verdict without label, decision, probability, margin or novelty"
-        raise ProtocolError(text)
-    return Verdict(
-        message.label,
-        message.failure_mode,
-        decision,
-        message.probability,
-        message.reject_probability if message.HasField("reject_probability") else None,
-        message.margin,
-        message.novelty,
-        METHODS.get(message.method, LabelMethod.UNSPECIFIED),
-        {METHODS[found.method]: found.label for found in message.method_labels if found.method in METHODS},
-        _unpack_anchors(message.anchors, sequence),
-        _unpack_neighbours(message.neighbours, sequence),
-        tuple(DECISION_REASONS.get(reason, DecisionReason.UNSPECIFIED) for reason in message.reasons),
-        _unpack_health(message.health[:], sequence),
-        unpack_residuals(message, sequence) if has("residuals") else None,
-    )
-
-
 def unpack_residuals(verdict: answer_pb2.Verdict, sequence: int) -> Residuals:
     """Return the residuals of a verdict that has some."""
     return Residuals.unread(partial(_read_residuals, verdict.residuals.SerializeToString(), sequence))
@@ -170,74 +169,6 @@ def _read_residuals(data: bytes, sequence: int) -> tuple[Any, ...]:
         raise ProtocolError(text)
     reference = REFERENCE_MAPS.get(message.reference, ReferenceMap.UNSPECIFIED)
     return reference, *(measures[name] for name in MEASURES)
-
-
-def _unpack_health(deviations: Sequence[float], sequence: int) -> InputHealth | None:
-    """Return what is known of the health of an input; statistics that only a newer client knows stand behind."""
-    if not deviations:
-        return None
-    if len(deviations) < N_HEALTH:
-        text = f"answer {sequence}: health of {len(deviations)} statistics, expected {N_HEALTH}"
-        raise ProtocolError(text)
-    return InputHealth(*deviations[:N_HEALTH])
-
-
-def _unpack_anchors(message: answer_pb2.AnchorDistances, sequence: int) -> Anchors:
-    _check_lengths(sequence, "anchors", (message.labels, message.distances))
-    return Anchors.unread(partial(_read_anchors, message.SerializeToString()))
-
-
-def _read_anchors(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    message = answer_pb2.AnchorDistances.FromString(data)
-    return _integers(message.labels), _floats(message.distances)
-
-
-def _unpack_neighbours(message: answer_pb2.Neighbours, sequence: int) -> Neighbours:
-    _check_lengths(
-        sequence,
-        "neighbours",
-        (
-            message.reference_ids,
-            message.labels,
-            message.failure_modes,
-            message.distances,
-            message.betas,
-            message.etas,
-            message.gammas,
-            message.match_distances,
-        ),
-    )
-    return Neighbours.unread(partial(_read_neighbours, message.SerializeToString()))
-
-
-def _read_neighbours(data: bytes) -> tuple[Any, ...]:
-    message = answer_pb2.Neighbours.FromString(data)
-    return (
-        tuple(message.reference_ids),
-        _integers(message.labels),
-        tuple(message.failure_modes),
-        _floats(message.distances),
-        _floats(message.betas),
-        _floats(message.etas),
-        _floats(message.gammas),
-        _floats(message.match_distances),
-    )
-
-
-def _check_lengths(sequence: int, what: str, columns: Sequence[Sized]) -> None:
-    lengths = [len(column) for column in columns]
-    if lengths.count(lengths[0]) != len(lengths):
-        text = f"answer {sequence}: {what} with columns of different lengths, {lengths}"
-        raise ProtocolError(text)
-
-
-# Slicing to a list first halves the time of numpy.array on a repeated field.
-def _floats(field: RepeatedScalarFieldContainer[float]) -> NDArray[np.float32]:
-    return np.array(field[:], dtype=np.float32)
-
-
-def _integers(field: RepeatedScalarFieldContainer[int]) -> NDArray[np.int32]:
-    return np.array(field[:], dtype=np.int32)
 
 
 def unpack_error(message: answer_pb2.ItemError) -> ItemError:

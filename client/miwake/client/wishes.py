@@ -113,7 +113,7 @@ def _pack_mix(mix: MatchMix) -> search_options_pb2.MatchMix:
 
 def pack_evidence(n_neighbours: int | None, evidence: Evidence | None) -> inspection_service_pb2.AnswerOptions:
     """Return what is asked of verdicts' evidence, with a number of neighbours that was checked, as a message."""
-    message = inspection_service_pb2.AnswerOptions(n_neighbours=n_neighbours)
+    message = inspection_service_pb2.AnswerOptions(n_neighbours=n_neighbours, as_arrays=True)
     if evidence is not None:
         message.omit_neighbours = not evidence.neighbours
         message.omit_anchors = not evidence.anchors

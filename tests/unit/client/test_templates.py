@@ -15,6 +15,7 @@ from miwake.client.report import answer_values
 from miwake.client.unpacking import unpack_answers
 from miwake.client.verifications import verify_request
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
+from support.plain_arrays import in_arrays
 
 VALUES = [0.0, 1.5, 200.0]
 GOLDEN = [1.0, 2.0, 3.0]
@@ -120,9 +121,8 @@ def response(residuals: answer_pb2.Residuals | None) -> inspection_service_pb2.I
     verdict = answer_pb2.Verdict(
         label=0, decision=answer_pb2.DECISION_PASS, probability=1, margin=1, novelty=0, residuals=residuals
     )
-    return inspection_service_pb2.InspectResponse(
-        answers=[answer_pb2.Answer(verdict=verdict)], provenance=answer_pb2.Provenance()
-    )
+    answers, arrays = in_arrays([answer_pb2.Answer(verdict=verdict)])
+    return inspection_service_pb2.InspectResponse(answers=answers, provenance=answer_pb2.Provenance(), arrays=arrays)
 
 
 def residuals_of(reference: int) -> answer_pb2.Residuals:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from google.protobuf import timestamp_pb2
@@ -8,6 +11,10 @@ from miwake.client.answers import DecisionReason, InputHealth, ItemErrorReason, 
 from miwake.client.errors import ProtocolError
 from miwake.client.unpacking import unpack_answers, unpack_batch, unpack_search
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
+from support.plain_arrays import in_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def verdict() -> answer_pb2.Verdict:
@@ -34,7 +41,14 @@ def verdict() -> answer_pb2.Verdict:
 
 
 def response(*answers: answer_pb2.Answer) -> inspection_service_pb2.InspectResponse:
-    return inspection_service_pb2.InspectResponse(answers=answers, provenance=answer_pb2.Provenance(generation="g1"))
+    """Return a message with the answers, their verdicts in arrays."""
+    opened, arrays = in_arrays(answers)
+    provenance = answer_pb2.Provenance(generation="g1")
+    return inspection_service_pb2.InspectResponse(answers=opened, provenance=provenance, arrays=arrays)
+
+
+def two_verdicts() -> inspection_service_pb2.InspectResponse:
+    return response(answer_pb2.Answer(sequence=7, verdict=verdict()), answer_pb2.Answer(sequence=8, verdict=verdict()))
 
 
 def test_evidence_becomes_arrays_of_the_stored_types() -> None:
@@ -64,7 +78,7 @@ def test_what_only_a_newer_server_knows_is_called_unspecified() -> None:
     newer = verdict()
     newer.method = 99  # type: ignore[assignment]
     newer.method_labels.add(method=99, label=1)
-    newer.reasons.append(99)  # type: ignore[arg-type]
+    newer.reasons.append(32)  # type: ignore[arg-type]
     error = answer_pb2.ItemError(reason=99, message="new")  # type: ignore[arg-type]
 
     judged, refused = unpack_answers(
@@ -110,33 +124,129 @@ def test_health_statistics_of_a_newer_server_are_left_out_and_missing_ones_refus
 
     assert answer.verdict is not None
     assert answer.verdict.health == InputHealth(0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
-    with pytest.raises(ProtocolError, match="answer 0: health of 5 statistics, expected 6"):
+    with pytest.raises(ProtocolError, match="answers 0 … 0: health of 5 statistics, expected 6"):
         unpack_answers(response(answer_pb2.Answer(verdict=torn)), 0)
 
 
-@pytest.mark.parametrize("field", ["label", "probability", "margin", "novelty", "decision"])
-def test_a_verdict_that_lacks_what_it_must_have_is_refused(field: str) -> None:
-    incomplete = verdict()
-    incomplete.ClearField(field)  # type: ignore[arg-type]
-
-    with pytest.raises(ProtocolError, match="answer 0: a verdict without label, decision, probability, margin or"):
-        unpack_answers(response(answer_pb2.Answer(verdict=incomplete)), 0)
-
-
 def test_a_decision_that_only_a_newer_server_knows_is_never_guessed() -> None:
-    newer = verdict()
-    newer.decision = 99  # type: ignore[assignment]
+    torn = two_verdicts()
+    torn.arrays.decisions = bytes([1, 99])
 
-    with pytest.raises(ProtocolError):
-        unpack_answers(response(answer_pb2.Answer(verdict=newer)), 0)
+    with pytest.raises(ProtocolError, match=r"answers 7 … 8: row 1: a verdict with the decision 99, expected one of"):
+        unpack_answers(torn, 7)
 
 
-def test_anchors_of_different_lengths_are_refused() -> None:
-    ragged = verdict()
-    ragged.anchors.labels.append(1)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "labels",
+        "probabilities",
+        "margins",
+        "novelty",
+        "method_labels",
+        "reasons",
+        "anchor_labels",
+        "anchor_distances",
+        "neighbours.labels",
+        "neighbours.failure_modes",
+        "neighbours.distances",
+        "neighbours.betas",
+        "neighbours.etas",
+        "neighbours.gammas",
+        "neighbours.match_distances",
+    ],
+)
+@pytest.mark.parametrize("tear", [lambda data: data[:-1], lambda data: data[:-4], lambda data: data + bytes(4)])
+def test_an_array_that_is_torn_is_refused_by_its_name(name: str, tear: Callable[[bytes], bytes]) -> None:
+    torn = two_verdicts()
+    *path, field = name.split(".")
+    message = torn.arrays.neighbours if path else torn.arrays
+    setattr(message, field, tear(getattr(message, field)))
 
-    with pytest.raises(ProtocolError, match=r"answer 0: anchors with columns of different lengths, \[3, 2\]"):
-        unpack_answers(response(answer_pb2.Answer(verdict=ragged)), 0)
+    with pytest.raises(ProtocolError, match=rf"answers 7 … 8: {name} of \d+ bytes, expected .* for 2 rows"):
+        unpack_answers(torn, 7)
+
+
+def test_missing_arrays_are_refused_but_for_those_that_may_be_left_out() -> None:
+    bare, torn = two_verdicts(), two_verdicts()
+    for name in ("reject_probabilities", "health", "anchor_labels", "anchor_distances", "neighbours"):
+        bare.arrays.ClearField(name)
+    torn.arrays.ClearField("labels")
+
+    [answer, _] = unpack_answers(bare, 7)
+
+    assert answer.verdict is not None
+    assert (len(answer.verdict.anchors), len(answer.verdict.neighbours)) == (0, 0)
+    with pytest.raises(ProtocolError, match="labels of 0 bytes, expected 8 for 2 rows of int32"):
+        unpack_answers(torn, 7)
+
+
+def test_texts_that_are_missing_are_refused() -> None:
+    fewer_modes, fewer_ids, fewer_names = two_verdicts(), two_verdicts(), two_verdicts()
+    del fewer_modes.arrays.failure_modes[1:]
+    del fewer_ids.arrays.neighbours.reference_ids[1:]
+    del fewer_names.arrays.neighbours.failure_mode_names[1:]
+
+    with pytest.raises(ProtocolError, match="answers 7 … 8: 1 failure_modes, expected 2"):
+        unpack_answers(fewer_modes, 7)
+    with pytest.raises(ProtocolError, match=r"neighbours\.reference_ids: 1 texts, expected as many for each of 2 rows"):
+        unpack_answers(fewer_ids, 7)
+    with pytest.raises(ProtocolError, match=r"neighbours\.failure_modes name the place 1 among 1 failure_mode_names"):
+        unpack_answers(fewer_names, 7)
+
+
+@pytest.mark.parametrize("row", [None, 0, 2, 2**32 - 1])
+def test_an_answer_must_give_a_row_of_its_own(row: int | None) -> None:
+    torn = two_verdicts()
+    torn.answers[1].verdict.ClearField("row")
+    if row is not None:
+        torn.answers[1].verdict.row = row
+
+    given = "none" if row is None else row
+    with pytest.raises(ProtocolError, match=f"answer 8: row {given} of the arrays, expected one of 1 … 1"):
+        unpack_answers(torn, 7)
+
+
+def test_rows_that_no_answer_gives_are_passed_over() -> None:
+    torn = two_verdicts()
+    torn.arrays.labels = np.array([5, 6], dtype="<i4").tobytes()
+    del torn.answers[0]
+
+    [answer] = unpack_answers(torn, 8)
+
+    assert answer.verdict is not None
+    assert answer.verdict.label == 6
+
+
+def test_each_answer_has_the_evidence_of_its_row_and_errors_have_none() -> None:
+    other = verdict()
+    other.label = 9
+    other.neighbours.reference_ids[:] = ["c", "d"]
+    error = answer_pb2.ItemError(reason=answer_pb2.ITEM_ERROR_REASON_FLAT, message="flat")
+    bad = answer_pb2.Answer(id="bad", sequence=1, error=error)
+
+    found = unpack_answers(
+        response(answer_pb2.Answer(verdict=verdict()), bad, answer_pb2.Answer(sequence=2, verdict=other)), 0
+    )
+
+    assert [None if one.verdict is None else one.verdict.label for one in found] == [-3, None, 9]
+    assert [None if one.verdict is None else one.verdict.neighbours.ids for one in found] == [
+        ("a", "b"),
+        None,
+        ("c", "d"),
+    ]
+    assert found[1].error is not None
+    assert found[1].id == "bad"
+
+
+def test_answers_are_frozen_like_any() -> None:
+    [answer, _] = unpack_answers(two_verdicts(), 7)
+
+    assert answer.verdict is not None
+    for one, name in ((answer, "id"), (answer.verdict, "label"), (answer.verdict.anchors, "labels")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, name, None)
+    assert not answer.verdict.neighbours.distances.flags.writeable
 
 
 def test_an_impossible_time_is_refused() -> None:
