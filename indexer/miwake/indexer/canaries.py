@@ -7,12 +7,13 @@ them what the builder's machine made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.storage.files import read_npz, to_npz
+from miwake.indexer.residuals.comparing import MEASURES
+from miwake.indexer.storage.files import names_in_npz, read_npz, to_npz
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,10 @@ N_CANARIES = 16
 N_NEIGHBOURS = 5
 TOLERANCE = 1e-3
 """Relative, or absolute below 1: another processor rounds differently, by about 1e-6; another model by far more."""
+
+_ALWAYS = ("labels", "anchor_distances", "match_distances")
+_OPTIONAL = ("templates", "residuals")
+_ANSWERS = (*_ALWAYS, "residuals")
 
 CLEAR_MARGIN = 0.2
 """Canaries are taken among the rows with at least this margin where there are some: rounding cannot flip them."""
@@ -44,16 +49,23 @@ class Canaries:
         Ascending.
     match_distances : (Q, K) float32
         Of the nearest references, ascending.
+    templates : (Q, V) float32, or None
+        Beside the queries; None where the generation weighs none.
+    residuals : (Q, 9) float32, or None
+        Of the queries against their reference maps; None where the generation weighs none.
     """
 
     vectors: NDArray[np.float32]
     labels: NDArray[np.int32]
     anchor_distances: NDArray[np.float32]
     match_distances: NDArray[np.float32]
+    templates: NDArray[np.float32] | None = None
+    residuals: NDArray[np.float32] | None = None
 
     def to_npz(self) -> bytes:
         """Return the canaries as the bytes of an NPZ file."""
-        return to_npz(**{name: getattr(self, name) for name in self.__slots__})
+        arrays = {name: getattr(self, name) for name in self.__slots__}
+        return to_npz(**{name: one for name, one in arrays.items() if one is not None})
 
     def replay(self, index: InspectionIndex) -> None:
         """Ask the index again.
@@ -63,10 +75,10 @@ class Canaries:
         ArtifactCorruptError
             If an answer differs by more than rounding.
         """
-        answered = index.classify(self.vectors, n_neighbours=N_NEIGHBOURS)
-        expected = [self.labels, self.anchor_distances, self.match_distances]
-        for name, then, now in zip(("label", "anchor", "match"), expected, _told(answered), strict=True):
-            same = then.shape == now.shape and np.allclose(then, now, rtol=TOLERANCE, atol=TOLERANCE)
+        answered = index.classify(self.vectors, templates=self.templates, n_neighbours=N_NEIGHBOURS)
+        expected, now = {name: getattr(self, name) for name in _ANSWERS}, _told(answered)
+        for name, then in expected.items():
+            same = _is_same(then, now[name])
             if not same:
                 message = (
                     f"{index.station}/{index.generation}: canary queries are answered differently from when it was "
@@ -75,14 +87,27 @@ class Canaries:
                 raise ArtifactCorruptError(message)
 
 
-def make_canaries(index: InspectionIndex, vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> Canaries:
-    """Return canaries of every class in turn from (N, V) known vectors with their (N,) labels."""
-    rows = _every_class_in_turn(labels, min(8 * N_CANARIES, len(labels)))
-    margins = index.classify(vectors[rows], n_neighbours=1).margins
+def canary_rows(labels: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Return which of N known rows canaries are taken from: some of every class, by their (N,) labels."""
+    return _every_class_in_turn(labels, min(8 * N_CANARIES, len(labels)))
+
+
+def make_canaries(
+    index: InspectionIndex,
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    templates: NDArray[np.float32] | None = None,
+) -> Canaries:
+    """Return canaries of every class in turn from (N, V) known vectors with their (N,) labels.
+
+    ``templates`` are those of ``canary_rows``, where the generation weighs them.
+    """
+    rows = canary_rows(labels)
+    margins = index.classify(vectors[rows], templates=templates, n_neighbours=1).margins
     order = np.argsort(margins < CLEAR_MARGIN, kind="stable")[:N_CANARIES]
-    chosen = vectors[rows[order]]
-    answered = index.classify(chosen, n_neighbours=N_NEIGHBOURS)
-    return Canaries(chosen, *_told(answered))
+    chosen, own = vectors[rows[order]], None if templates is None else templates[order]
+    answered = _told(index.classify(chosen, templates=own, n_neighbours=N_NEIGHBOURS))
+    return Canaries(vectors=chosen, templates=own, **answered)
 
 
 def read_canaries(folder: Path) -> Canaries:
@@ -93,13 +118,26 @@ def read_canaries(folder: Path) -> Canaries:
     ArtifactCorruptError
         If the file holds something else.
     """
-    return Canaries(*read_npz(folder / CANARIES_FILE, Canaries.__slots__))
+    path = folder / CANARIES_FILE
+    there = [name for name in _OPTIONAL if name in names_in_npz(path)]
+    names = ("vectors", *_ALWAYS, *there)
+    return Canaries(**dict(zip(names, read_npz(path, names), strict=True)))
 
 
-def _told(
-    answered: VerdictBatch,
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    return answered.labels, answered.anchor_distances, answered.neighbours.match_distances
+def _told(answered: VerdictBatch) -> dict[str, NDArray[Any] | None]:
+    residuals = answered.residuals
+    return {
+        "labels": answered.labels,
+        "anchor_distances": answered.anchor_distances,
+        "match_distances": answered.neighbours.match_distances,
+        "residuals": None if residuals is None else np.column_stack([getattr(residuals, one) for one in MEASURES]),
+    }
+
+
+def _is_same(then: NDArray[Any] | None, now: NDArray[Any] | None) -> bool:
+    if then is None or now is None:
+        return then is None and now is None
+    return then.shape == now.shape and np.allclose(then, now, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
 
 
 def _every_class_in_turn(labels: NDArray[np.int32], n_rows: int) -> NDArray[np.intp]:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.opened.overlay import Overlay
     from miwake.indexer.storage.reading import Changes
-    from miwake.indexer.verdict.calibration import Calibration, ReferenceMapName, ThresholdSet
+    from miwake.indexer.verdict.calibration import Calibration, ThresholdSet
     from miwake.indexer.verdict.pairs import PairCalibration
+    from miwake.indexer.verdict.reference_maps import ReferenceMapName
 
 DEFAULT_NEIGHBOURS = 15
 

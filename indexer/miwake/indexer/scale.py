@@ -103,11 +103,13 @@ class Scale:
 def template_refusals(templates: NDArray[np.float32], scale: Scale) -> NDArray[np.int8]:
     """Return a ``Refusal`` code for each of (Q, V) float32 templates, (Q,) int8; a row that is all NaN is none at all.
 
+    A template may be flat: a place that is to be empty looks like that.
+
     Raises
     ------
     InvalidVectorError
         If the batch is not (Q, V).
     """
     codes = scale.refusals(templates)
-    codes[np.isnan(templates).all(axis=1)] = Refusal.NONE
+    codes[(codes == Refusal.FLAT) | np.isnan(templates).all(axis=1)] = Refusal.NONE
     return codes

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from miwake.indexer.anchors import KINDS, AnchorChoice
 from miwake.indexer.search.card import MIN_RECALL, KindOrAuto
 from miwake.indexer.storage.generation import current_manifest
+from miwake.indexer.verdict.reference_maps import ReferenceMapChoice
 
 if TYPE_CHECKING:
     from miwake.indexer.storage.station import StationFolder
 
-KEPT = ("n_candidates", "n_voting", "anchors", "anchors_per_class", "index_kind", "min_recall")
+KEPT = ("n_candidates", "n_voting", "anchors", "anchors_per_class", "index_kind", "min_recall", "reference_map")
 """What belongs to a station rather than to one build of it."""
 
 
@@ -35,6 +36,10 @@ class BuildSettings:
         Of the index: ``flat``, ``ivf-flat``, ``hnsw``, ``ivf-pq``, or ``auto`` by the number of references.
     min_recall : float
         The least agreement with exact search that may be published.
+    reference_map : text
+        Whose residuals are offered to the probability of *reject*: those against the ``template`` beside a vector, or
+        against the mean map of the passes (``class-mean``); auto takes templates where enough calibration rows bring
+        them, else class means; ``off`` offers none.
     seed : int
         Of the rows and pairs that calibration draws, and of k-means.
     stage : bool
@@ -47,6 +52,7 @@ class BuildSettings:
     anchors_per_class: int = 1
     index_kind: KindOrAuto = "auto"
     min_recall: float = MIN_RECALL
+    reference_map: ReferenceMapChoice = "auto"
     seed: int = 0
     stage: bool = False
 
@@ -61,6 +67,10 @@ class BuildSettings:
         if self.anchors not in ("auto", *KINDS) or self.anchors_per_class < 1:
             kinds = ", ".join(("auto", *KINDS))
             message = f"{self.anchors_per_class} anchors of kind {self.anchors!r}: expected at least 1 of {kinds}"
+            raise ValueError(message)
+        if self.reference_map not in get_args(ReferenceMapChoice):
+            kinds = ", ".join(get_args(ReferenceMapChoice))
+            message = f"reference map {self.reference_map!r}: expected one of {kinds}"
             raise ValueError(message)
 
 

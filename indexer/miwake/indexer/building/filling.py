@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from miwake.indexer.building.anchor_choice import choose_anchors
 from miwake.indexer.building.anchor_fitting import Members
 from miwake.indexer.building.reuse import EMBEDDINGS_FILE
 from miwake.indexer.building.streaming import BATCH, stream_references
-from miwake.indexer.canaries import CANARIES_FILE, make_canaries
+from miwake.indexer.canaries import CANARIES_FILE, canary_rows, make_canaries
 from miwake.indexer.errors import StoreError
 from miwake.indexer.opening import RAW_FILE, load
 from miwake.indexer.search.building import SearchSettings, build_search
@@ -32,6 +33,7 @@ from miwake.indexer.storage.room import check_room, generation_bytes
 from miwake.indexer.verdict.calibrate import Calibrated, calibrate
 from miwake.indexer.verdict.calibration import CALIBRATION_FILE, Calibration
 from miwake.indexer.verdict.measuring import Sample
+from miwake.indexer.verdict.offering import OfferedMaps
 from miwake.indexer.verdict.roles import calibration_rows
 from miwake.indexer.verdict.scores import SCORES_FILE, CalibrationScores
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.anchors import Anchors
     from miwake.indexer.building.build_settings import BuildSettings
     from miwake.indexer.building.reuse import KnownEmbeddings
     from miwake.indexer.embedder import Embedder
@@ -172,7 +175,8 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
             )
             (folder / CALIBRATION_FILE).write_bytes(to_json(calibrated.calibration))
             built.result()
-            finished = pool.submit(_finish, folder, references, source, calibrated.calibration, settings.seed, steps)
+            finishing = Finishing(calibrated.calibration, _canary_templates(references, source, calibrated.calibration))
+            finished = pool.submit(_finish, folder, references, source, finishing, settings.seed, steps)
             scores = calibrated.answer()
             (folder / SCORES_FILE).write_bytes(scores.to_npz())
             hashes = streamed.hashes | finished.result()
@@ -184,16 +188,38 @@ def fill(folder: Path, source: Source, settings: BuildSettings, steps: Steps, ad
     )
 
 
+class Finishing(NamedTuple):
+    """What finishing a generation needs of its calibration, and the templates of its canaries, if it weighs any."""
+
+    calibration: Calibration
+    templates: NDArray[np.float32] | None
+
+
+def _canary_templates(
+    references: ReferenceFiles, source: Source, calibration: Calibration
+) -> NDArray[np.float32] | None:
+    if calibration.reference_map != "template":
+        return None
+    return _templates(references, source, canary_rows(references.labels))
+
+
+def _templates(references: ReferenceFiles, source: Source, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return the templates (n, V) of some references, rows of NaN where there is none; in the store's own thread."""
+    found = source.store.templates(references.texts("id", rows), source.revision)
+    return np.full((len(rows), source.schema.n_values), np.nan, dtype=np.float32) if found is None else found
+
+
 def _finish(
-    folder: Path, references: ReferenceFiles, source: Source, calibration: Calibration, seed: int, steps: Steps
+    folder: Path, references: ReferenceFiles, source: Source, finishing: Finishing, seed: int, steps: Steps
 ) -> dict[str, str]:
     """Write what is found out with the finished index, and return the hashes of what was hashed on the way."""
     hashes = {}
     with steps.timed("index", "finishing the index"):
-        if calibration.rerank.space == "raw":
+        if finishing.calibration.rerank.space == "raw":
             hashes[RAW_FILE] = _write_raw(folder, references.vectors, source.embedder.card.value_range)
         index = load(folder, source.embedder, source.schema, station="", generation="", revision=source.revision)
-        (folder / CANARIES_FILE).write_bytes(make_canaries(index, references.vectors, references.labels).to_npz())
+        canaries = make_canaries(index, references.vectors, references.labels, finishing.templates)
+        (folder / CANARIES_FILE).write_bytes(canaries.to_npz())
     with steps.timed("recall", "comparing the candidates with all references"):
         recall = measure_recall(index.contents, seed=seed)
         if recall is not None:
@@ -233,7 +259,13 @@ def _calibrate(
         distances = measures_by_id(queries, embeddings, positions).distance
         return np.take_along_axis(positions, distances.argsort(axis=1)[:, :n_candidates], axis=1)
 
-    sample = Sample(embeddings=embeddings, vectors=references.vectors, labels=labels, value_range=card.value_range)
+    sample = Sample(
+        embeddings=embeddings,
+        vectors=references.vectors,
+        labels=labels,
+        value_range=card.value_range,
+        maps=_offered_maps(references, source, settings, chosen.without_calibration),
+    )
     calibrated = calibrate(
         sample,
         calibrates,
@@ -247,6 +279,22 @@ def _calibrate(
     )
     evidence = replace(calibrated.calibration.evidence, anchor_accuracy=chosen.accuracy)
     return replace(calibrated, calibration=replace(calibrated.calibration, evidence=evidence))
+
+
+def _offered_maps(
+    references: ReferenceFiles, source: Source, settings: BuildSettings, anchors: Anchors
+) -> OfferedMaps | None:
+    """Return what maps the calibration rows may be compared with; ``anchors`` are those without these rows."""
+    if settings.reference_map == "off":
+        return None
+    passes = [label for label in anchors.classes.tolist() if label in source.schema.pass_labels]
+    means = [anchors.class_mean(label) for label in passes]
+    return OfferedMaps(
+        choice=settings.reference_map,
+        shape=source.embedder.card.heat_map_shape,
+        pass_means=np.stack(means) if means else references.vectors[:0],
+        templates=partial(_templates, references, source) if source.store.has_templates else None,
+    )
 
 
 def _write_raw(folder: Path, vectors: NDArray[np.float32], value_range: tuple[float, float]) -> str:

@@ -25,9 +25,11 @@ from miwake.indexer.commands.options import (
     KeptCandidates,
     KeptIndexKind,
     KeptMinRecall,
+    KeptReferenceMap,
     KeptVoting,
     MinRecall,
     NewStation,
+    ReferenceMap,
     Rows,
     Station,
     Store,
@@ -64,6 +66,7 @@ def build(
     anchors_per_class: AnchorsPerClass = 1,
     index_kind: IndexKind = "auto",
     min_recall: MinRecall = 0.99,
+    reference_map: ReferenceMap = "auto",
     as_json: AsJson = False,
     reading: ReadSettings,
     asked: dict[str, Any],
@@ -84,6 +87,7 @@ def build(
             anchors_per_class=anchors_per_class,
             index_kind=index_kind,
             min_recall=min_recall,
+            reference_map=reference_map,
         )
         records = read(data, replace(reading, flatness=flatness))
         taken = training_rows(records, rows, as_training_does=True)
@@ -117,6 +121,7 @@ def rebuild(
     anchors_per_class: KeptAnchorsPerClass = None,
     index_kind: KeptIndexKind = None,
     min_recall: KeptMinRecall = None,
+    reference_map: KeptReferenceMap = None,
     keep: Keep = 5,
     embed_all: Annotated[
         bool, typer.Option("--embed-all", help="Embed what the current generation holds embedded already, too.")
@@ -130,7 +135,8 @@ def rebuild(
 ) -> None:
     """Publish a generation of the latest references; a running server takes it over.
 
-    What the current generation was built with is kept, but for what is told here: candidates, voting, anchors, index.
+    What the current generation was built with is kept, but for what is told here: candidates, voting, anchors, index,
+    reference map.
     What the served threshold set was promised is asked again. Where a promise of this command cannot be shown, nothing
     is published; where an earlier one cannot be shown any more, that is told.
     """
@@ -148,6 +154,7 @@ def rebuild(
             anchors_per_class=anchors_per_class,
             index_kind=index_kind,
             min_recall=min_recall,
+            reference_map=reference_map,
             stage=stage,
         )
         records = None if add is None else training_rows(read(add, reading), rows, as_training_does=False)

@@ -43,6 +43,11 @@ _ANCHORS = typer.Option(
 _ANCHORS_PER_CLASS = typer.Option(min=1, max=100, help="Anchors of a class at most; several divide it by k-means.")
 _INDEX_KIND = typer.Option(help="How FAISS finds candidates; auto: exactly where the references are few.")
 _MIN_RECALL = typer.Option(min=0, max=1, help="Least agreement with exact search that may be published.")
+_REFERENCE_MAP = typer.Option(
+    help="Map whose residuals are offered to the reject probability: the template beside a vector, or the mean of the "
+    "passes; auto: templates where calibration rows bring them."
+)
+_ReferenceMapName = Literal["auto", "off", "template", "class-mean"]
 _AnchorsName = Literal["auto", "class-mean", "mean-embedding"]
 _IndexName = Literal["auto", "flat", "ivf-flat", "hnsw", "ivf-pq"]
 
@@ -52,6 +57,7 @@ Anchors = Annotated[_AnchorsName, _ANCHORS]
 AnchorsPerClass = Annotated[int, _ANCHORS_PER_CLASS]
 IndexKind = Annotated[_IndexName, _INDEX_KIND]
 MinRecall = Annotated[float, _MIN_RECALL]
+ReferenceMap = Annotated[_ReferenceMapName, _REFERENCE_MAP]
 
 # Of a rebuild, which keeps what the station was built with.
 KeptCandidates = Annotated[int | None, _CANDIDATES]
@@ -60,6 +66,7 @@ KeptAnchors = Annotated[_AnchorsName | None, _ANCHORS]
 KeptAnchorsPerClass = Annotated[int | None, _ANCHORS_PER_CLASS]
 KeptIndexKind = Annotated[_IndexName | None, _INDEX_KIND]
 KeptMinRecall = Annotated[float | None, _MIN_RECALL]
+KeptReferenceMap = Annotated[_ReferenceMapName | None, _REFERENCE_MAP]
 
 Keep = Annotated[
     int, typer.Option(min=1, help="Generations that are kept; the current one and the one before it always are.")

@@ -21,6 +21,7 @@ from miwake.indexer.exchange.layout import (
     read_schema,
 )
 from miwake.indexer.records import vector_hash
+from miwake.indexer.scale import template_refusals
 from miwake.indexer.sources.raw import one_line
 from miwake.indexer.storage.changes import check_texts
 from miwake.indexer.storage.reading import Revision, Version
@@ -123,9 +124,9 @@ class ExportFile:
         templates = np.full((len(column), self.schema.n_values), np.nan, dtype=np.float32)
         is_there = column.is_valid().to_numpy(zero_copy_only=False)
         templates[is_there] = column.flatten().to_numpy().reshape(-1, self.schema.n_values)
-        codes = scale.refusals(templates)
-        if codes[is_there].any():
-            row = int(np.flatnonzero(is_there & (codes > 0))[0])
+        codes = template_refusals(templates, scale)
+        if codes.any():
+            row = int(np.flatnonzero(codes)[0])
             message = f"{self.path}: row {start + row}: its template: {scale.explain(int(codes[row]), templates[row])}"
             raise DataError(message)
         return templates

@@ -136,13 +136,24 @@ def _problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
 
 
 def _template_problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
+    """Return what is wrong with templates; one may be flat, where nothing is to be, but not all of them.
+
+    Raises
+    ------
+    DataError
+        If all of them are flat: they are on another scale.
+    """
     if table.templates is None:
         return {}
-    codes = _refusals(table.templates, scale)
-    codes[np.isnan(table.templates).all(axis=1)] = Refusal.NONE
+    codes, is_there = _refusals(table.templates, scale), ~np.isnan(table.templates).all(axis=1)
+    if (codes[is_there] == Refusal.FLAT).all():
+        row = int(np.flatnonzero(is_there)[0])
+        what = _explain(table.templates[row], "template{}", Refusal.FLAT, scale)
+        message = f"{table.source}: every template is flat, as that of {table.name_row(row)}, {what}: another scale?"
+        raise DataError(message)
     return {
         row: f"its template: {_explain(table.templates[row], 'template{}', int(codes[row]), scale)}"
-        for row in np.flatnonzero(codes).tolist()
+        for row in np.flatnonzero(is_there & (codes != Refusal.NONE) & (codes != Refusal.FLAT)).tolist()
     }
 
 

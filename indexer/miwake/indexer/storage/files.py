@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ import pydantic
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from _typeshed import DataclassInstance
@@ -121,9 +122,26 @@ def read_npz(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
     ArtifactCorruptError
         If the file cannot be read, or lacks one of them.
     """
+    with _own_npz_errors(path, names), np.load(path, allow_pickle=False) as stored:
+        return [stored[name] for name in names]
+
+
+def names_in_npz(path: Path) -> list[str]:
+    """Return the names of the arrays in an NPZ file.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If the file cannot be read.
+    """
+    with _own_npz_errors(path, ("arrays",)), np.load(path, allow_pickle=False) as stored:
+        return list(stored.files)
+
+
+@contextmanager
+def _own_npz_errors(path: Path, names: Sequence[str]) -> Iterator[None]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return [stored[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        yield
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         message = f"{path}: not an NPZ file with {', '.join(names)}: {error}"
         raise ArtifactCorruptError(message) from error

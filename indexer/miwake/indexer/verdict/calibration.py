@@ -10,6 +10,7 @@ from miwake.indexer.verdict.match import MatchHistogram, MatchMix
 from miwake.indexer.verdict.matched import MatchedEscapes
 from miwake.indexer.verdict.pairs import PairCalibration
 from miwake.indexer.verdict.probability import ProbabilityModel
+from miwake.indexer.verdict.reference_maps import OfferedMap, ReferenceMapName
 from miwake.indexer.verdict.residual_terms import ResidualModel
 
 CALIBRATION_FILE = "calibration.json"
@@ -17,8 +18,6 @@ FORMAT_VERSION = 1
 
 Space = Literal["embedding", "raw"]
 MethodName = Literal["nearest_anchor", "vote", "soart3_vote"]
-OfferedMap = Literal["template", "class-mean"]
-ReferenceMapName = Literal["none", "template", "class-mean"]
 
 METHODS: dict[LabelMethod, MethodName] = {
     LabelMethod.NEAREST_ANCHOR: "nearest_anchor",

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miwake.indexer.residuals.reference_maps import against_means, against_templates
-from miwake.indexer.verdict.calibration import OfferedMap, ResidualCalibration
+from miwake.indexer.verdict.calibration import ResidualCalibration
 from miwake.indexer.verdict.cross_fitting import CrossFitted, cross_fit_terms, labels_by
 from miwake.indexer.verdict.matched import compare_matched
+from miwake.indexer.verdict.reference_maps import OfferedMap, ReferenceMapChoice
 from miwake.indexer.verdict.residual_terms import ResidualTerms, fit_residual_model, matched_cut, terms_of
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from miwake.indexer.verdict.calibration import VoteSettings
     from miwake.indexer.verdict.measuring import Bench
     from miwake.indexer.verdict.probability import Features
-
-ReferenceMapChoice = Literal["auto", "off", "template", "class-mean"]
-"""What may be asked for: auto are templates where calibration rows bring enough of them, else class means."""
 
 MATCHED_OVERKILL = 0.05
 """Where escapes are compared: few passes are enough to set the threshold, and a line can live with it."""
