@@ -80,7 +80,7 @@ def test_a_stream_with_without_and_with_bad_templates_answers_each_in_its_place(
         7: templates[1][:-1],
         20: np.full_like(templates[1], np.nan),
         21: templates[1] * 1000,
-        43: np.zeros_like(templates[1]),
+        43: np.where(np.arange(1404) == 700, np.inf, templates[1]),
     }
     items = [
         Inspection(

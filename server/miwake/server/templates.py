@@ -77,7 +77,7 @@ def _template_of(
     vector: vector_pb2.InspectionVector, n_values: int, read_bytes: ReadBytes
 ) -> NDArray[np.generic] | ItemFailure | None:
     """Return a vector's template, None where it brings none."""
-    spelt_out = vector.floats.template
+    spelt_out = vector.floats.template if vector.HasField("floats") else ()
     if not (vector.template or spelt_out):
         return None
     if vector.template and spelt_out:

@@ -79,7 +79,9 @@ def read_items(
     values, failures = alike or _read_one_by_one(vectors, n_values)
     templates = None
     if with_templates and are_given(vectors, all_packed=alike is not None):
-        values, templates, failures = read_templates(vectors, values, failures, _values_in)
+        templates = _joined([vector.template for vector in vectors], n_values) if alike is not None else None
+        if templates is None or np.isnan(templates[:, 0]).any():
+            values, templates, failures = read_templates(vectors, values, failures, _values_in)
     return Items(
         first_sequence=first_sequence,
         ids=[vector.id for vector in vectors],
@@ -95,11 +97,17 @@ def _read_alike(
     vectors: Sequence[vector_pb2.InspectionVector], n_values: int
 ) -> tuple[NDArray[np.float32], dict[int, ItemFailure]] | None:
     """Return packed float32 vectors of the right length, copied once for all; None where there are others."""
-    size_bytes = n_values * FLOAT32.itemsize
     packed = [vector.packed for vector in vectors if DATA_TYPES.get(vector.data_type) is FLOAT32]
-    if len(packed) < len(vectors) or any(len(data) != size_bytes for data in packed):
+    values = _joined(packed, n_values) if len(packed) == len(vectors) else None
+    return None if values is None else (values, {})
+
+
+def _joined(packed: Sequence[bytes], n_values: int) -> NDArray[np.float32] | None:
+    """Return packed float32 values as rows, None where one has not V of them."""
+    size_bytes = n_values * FLOAT32.itemsize
+    if any(len(data) != size_bytes for data in packed):
         return None
-    return np.frombuffer(b"".join(packed), dtype=FLOAT32).reshape(-1, n_values), {}
+    return np.frombuffer(b"".join(packed), dtype=FLOAT32).reshape(-1, n_values)
 
 
 def _read_one_by_one(
