@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,13 +49,14 @@ def unfitted_rows(station_folder: Path, sides: Sequence[Side], *, most: int = MO
             while sum(map(len, kept)) > most and bound > 1:
                 bound //= 2
                 kept = [_drawn(one, bound) for one in kept]
-    if not sum(map(len, kept)):
-        message = (
-            f"{station_folder.name}: every part of the references at revision {revision} is one that an embedder was "
-            "fitted on, or has no name: nothing can be asked about honestly; --replay takes held-out parts"
-        )
-        raise DataError(message)
-    return _joined(kept)
+        if not sum(map(len, kept)):
+            message = (
+                f"{station_folder.name}: every part of the references at revision {revision} is one that an embedder "
+                "was fitted on, or has no name: nothing can be asked about honestly; --replay takes held-out parts"
+            )
+            raise DataError(message)
+        rows = _joined(kept)
+        return replace(rows, templates=store.templates(rows.ids, revision))
 
 
 def _drawn(records: Records, bound: int) -> Records:

@@ -145,7 +145,8 @@ def _answers(side: Side, records: Records) -> list[Answer]:
 
 
 def _ask(index: InspectionIndex, records: Records, rows: list[int], answers: list[Answer | None]) -> None:
-    verdicts = index.classify(records.vectors[rows], n_neighbours=1)
+    templates = None if records.templates is None else records.templates[rows]
+    verdicts = index.classify(records.vectors[rows], templates=templates, n_neighbours=1)
     for place, row in enumerate(rows):
         answers[row] = _answer(verdicts, place)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from miwake.indexer.search.recall import CandidateRecall
     from miwake.indexer.telling.describe import HealthDescription, StationDescription
     from miwake.indexer.telling.listing import ListedStation
-    from miwake.indexer.verdict.calibration import Calibration, Measured
+    from miwake.indexer.verdict.calibration import Calibration, Measured, ResidualCalibration
     from miwake.indexer.verdict.pairs import PairCalibration
 
 
@@ -56,8 +56,24 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
         + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in evidence.rerank_accuracy.items())
         + f"; without it {evidence.methods['vote'].accuracy:.4f}"
     )
+    yield residuals_text(calibration.residuals)
     yield f"thresholds {thresholds.name!r}: {threshold_text(thresholds)}"
     yield pairs_text(calibration.pairs)
+
+
+def residuals_text(residuals: ResidualCalibration | None) -> str:
+    """Return what residuals against a reference map were offered, and whether they are weighed."""
+    if residuals is None:
+        return "residuals against a reference map: none were offered to the reject probability"
+    escapes = residuals.escapes
+    taken = "taken" if residuals.model is not None else "not taken, for this is not beyond chance"
+    against = "templates" if residuals.reference_map == "template" else "the mean map of the passes"
+    return (
+        f"residuals against {against}, offered to the reject probability: {taken}; at {escapes.overkill_rate:.0%} "
+        f"overkill {escapes.without:.2%} of {residuals.n_rejects} rejects escape without them, {escapes.with_terms:.2%} "
+        f"with them: {100 * escapes.gain:.2f} points fewer [{100 * escapes.low:.2f}, {100 * escapes.high:.2f}] over "
+        f"{residuals.n_parts} parts"
+    )
 
 
 def pairs_text(pairs: PairCalibration | None) -> str:
