@@ -9,6 +9,7 @@ import numpy as np
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import vector_hash
+from miwake.indexer.scale import template_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,8 @@ def honest_rows(records: Records, sides: Sequence[Side]) -> Asked:
     is_refused = np.zeros(len(records), dtype=np.bool_)
     for side in sides:
         is_refused |= side.index.scale.refusals(records.vectors) != 0
+        if records.templates is not None:
+            is_refused |= template_refusals(records.templates, side.index.scale) != 0
     keep = ~(is_fitted | is_known | is_refused)
     if not keep.any():
         message = (
