@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
+from miwake.indexer.soart3.kernel import measures_all
 from miwake.indexer.storage.files import read_npz, to_npz
 
 if TYPE_CHECKING:
@@ -67,11 +68,7 @@ class Anchors:
 
     def all_distances(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the Euclidean distances (Q, A) float32 of (Q, D) float32 queries to every anchor, from residuals."""
-        distances = np.empty((len(queries), len(self.labels)), dtype=np.float32)
-        for column, embedding in enumerate(self.embeddings):
-            residual = queries - embedding
-            distances[:, column] = np.sqrt(np.einsum("qd,qd->q", residual, residual))
-        return distances
+        return measures_all(queries, self.embeddings).distance
 
     def nearest_of_class(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return of (Q, A) distances to every anchor the least of each class, (Q, C)."""

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def compile_loop(function: Callable[..., Any], signature: object) -> Callable[..., Any]:
-    """Return ``function`` compiled for one signature: read from numba's cache, else compiled and kept there.
+def compile_loop(function: Callable[..., Any], *signatures: object) -> Callable[..., Any]:
+    """Return ``function`` compiled for its signatures: read from numba's cache, else compiled and kept there.
 
     It runs without the interpreter's lock.
     """
@@ -18,7 +18,7 @@ def compile_loop(function: Callable[..., Any], signature: object) -> Callable[..
     njit: Any = numba.njit
     compiled: Callable[..., Any]
     try:
-        compiled = njit([signature], cache=True, nogil=True)(function)
+        compiled = njit(list(signatures), cache=True, nogil=True)(function)
     except RuntimeError:  # numba finds no folder that it may keep compiled code in
-        compiled = njit([signature], nogil=True)(function)
+        compiled = njit(list(signatures), nogil=True)(function)
     return compiled

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bench.soart3_value.rows import Rows
     from miwake.indexer.verdict.calibration import Space
-    from miwake.indexer.verdict.judge import Weighed
+    from miwake.indexer.verdict.weighing import Weighed
 
     Labels = NDArray[np.int32]
 

@@ -12,9 +12,9 @@ from miwake.indexer.building.anchor_choice import choose_anchors
 from miwake.indexer.building.anchor_fitting import Members
 from miwake.indexer.search.candidates import Candidates, nearest
 from miwake.indexer.verdict.calibrate import calibrate
-from miwake.indexer.verdict.judge import weigh
 from miwake.indexer.verdict.roles import calibration_rows
 from miwake.indexer.verdict.votes import Classes
+from miwake.indexer.verdict.weighing import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

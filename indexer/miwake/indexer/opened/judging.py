@@ -13,10 +13,11 @@ from miwake.indexer.opened.querying import Asked, find
 from miwake.indexer.opened.reference_maps import ServedMaps
 from miwake.indexer.search.options import AS_CALIBRATED
 from miwake.indexer.verdict.calibration import METHODS
-from miwake.indexer.verdict.judge import decide, weigh
+from miwake.indexer.verdict.judge import decide
 from miwake.indexer.verdict.reasons import beyond_limits, hold_back, reasons_for
 from miwake.indexer.verdict.residual_terms import on_their_side, reject_probabilities
 from miwake.indexer.verdict.votes import Classes, distance_weights, with_newcomers
+from miwake.indexer.verdict.weighing import vote_failure_modes, weigh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.opened.live import LiveReferences
     from miwake.indexer.search.candidates import Candidates
-    from miwake.indexer.verdict.judge import Weighed
     from miwake.indexer.verdict.residual_terms import ResidualTerms
+    from miwake.indexer.verdict.weighing import Weighed
 
 
 class Likelihoods(NamedTuple):
@@ -121,6 +122,8 @@ class Judge:
 
     def _novelty_of_passing(self, candidates: Candidates, novelty: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the novelty to passing: rejects that were added since make nothing near enough to pass."""
+        if not self._references.has_added:
+            return novelty
         added_rejects = self._references.is_added(candidates.positions)
         added_rejects &= ~self.classes.passes[self._columns[candidates.positions]]
         if not added_rejects.any():
@@ -160,15 +163,10 @@ class Judge:
         self, candidates: Candidates, weighed: Weighed, answered: NDArray[np.intp]
     ) -> tuple[str, ...]:
         """Return the failure mode with the most weight among the voting neighbours that bear the answered label."""
-        best = weighed.ranking[:, : self._calibration.vote.n_voting]
-        positions = np.take_along_axis(candidates.positions, best, axis=1)
-        weights = 1.0 - np.take_along_axis(weighed.match_distances, best, axis=1)
-        weights = np.where(self._columns[positions] == answered[:, None], weights, 0.0)
-        codes = self._references.failure_codes[positions]
-        totals = np.einsum("qij,qj->qi", codes[:, :, None] == codes[:, None, :], weights)
-        totals = np.where(weights > 0, totals, 0.0)
-        winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
-        winners = np.where(totals.max(axis=1) > 0, winners, self._class_failure_codes[answered])
+        codes = self._references.failure_codes, self._class_failure_codes
+        winners = vote_failure_modes(
+            candidates, weighed, answered, self._columns, *codes, self._calibration.vote.n_voting
+        )
         return tuple(self._references.failure_mode_names[code] for code in winners.tolist())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.opened.matching import SnapshotColumns, matches
 from miwake.indexer.opened.overlay import overlaid_anchors
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, measure_every, nearest
+from miwake.indexer.search.ordering import pick
 from miwake.indexer.search.pool import Pool, propose_among
 from miwake.indexer.search.proposing import propose
 from miwake.indexer.search.rows import LiveRows
@@ -62,6 +63,7 @@ class LiveReferences:
         if overlay is not None:
             self.anchors = overlaid_anchors(contents, overlay)
             self._append(overlay)
+        self._failure_modes = np.array(self.failure_mode_names, dtype=object)
         self.n_counted = len(self.labels) - len(self._masked)
         self._rows = _live_rows(contents, overlay)
         self.pool = lru_cache(N_POOLS)(self._pool)
@@ -86,8 +88,12 @@ class LiveReferences:
 
     def ids(self, positions: NDArray[np.int64]) -> tuple[tuple[str, ...], ...]:
         """Return the ids of the references at (Q, K) positions, a tuple a row."""
+        if self._overlay is None:
+            texts = self._contents.references.ids(positions)
+            n_each = positions.shape[1]
+            return tuple(texts[row * n_each : (row + 1) * n_each] for row in range(len(positions)))
         stored = iter(self._contents.references.ids(positions[positions < self._n_stored]))
-        added = () if self._overlay is None else self._overlay.added.ids
+        added = self._overlay.added.ids
         return tuple(
             tuple(next(stored) if position < self._n_stored else added[position - self._n_stored] for position in row)
             for row in positions.tolist()
@@ -95,27 +101,24 @@ class LiveReferences:
 
     def failure_modes(self, positions: NDArray[np.int64]) -> tuple[tuple[str, ...], ...]:
         """Return the failure modes of the references at (Q, K) positions, a tuple a row."""
-        names = self.failure_mode_names
-        return tuple(tuple(names[code] for code in row) for row in self.failure_codes[positions].tolist())
+        return tuple(map(tuple, self._failure_modes[self.failure_codes[positions]].tolist()))
 
     def neighbours(self, found: Found) -> NeighbourBatch:
         """Return what is known of the neighbours that were found."""
-        candidates, ranking = found.candidates, found.ranking
-
-        def pick(values: NDArray[Any]) -> NDArray[Any]:
-            return np.take_along_axis(values, ranking, axis=1)
-
-        positions = pick(candidates.positions)
+        candidates = found.candidates
+        columns = (*candidates.columns()[1:], found.match_distances)
+        positions, picked = pick(found.ranking, candidates.positions, columns)
+        distances, beta, eta, gamma, match_distances = picked
         return NeighbourBatch(
             positions=positions,
             labels=self.labels[positions],
             ids=self.ids(positions),
             failure_modes=self.failure_modes(positions),
-            distances=pick(candidates.distances),
-            beta=pick(candidates.beta),
-            eta=pick(candidates.eta),
-            gamma=pick(candidates.gamma),
-            match_distances=pick(found.match_distances),
+            distances=distances,
+            beta=beta,
+            eta=eta,
+            gamma=gamma,
+            match_distances=match_distances,
         )
 
     def vector(self, position: int) -> NDArray[np.float32]:
@@ -151,6 +154,11 @@ class LiveReferences:
         n_near = int(np.isfinite(near.distances).sum(axis=1).max())
         near = nearest(near, min(n_near, n_candidates))
         return nearest(found.beside(near), found.positions.shape[1] + near.positions.shape[1])
+
+    @property
+    def has_added(self) -> bool:
+        """Whether any were added since the generation was built."""
+        return len(self.labels) > self._n_stored
 
     def is_added(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of some positions are of references that were added since the generation was built."""

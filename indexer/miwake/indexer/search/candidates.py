@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miwake.indexer.search.ordering import order_by_distance, pick
 from miwake.indexer.soart3.kernel import measures_all, measures_by_id
 
 if TYPE_CHECKING:
@@ -128,5 +129,6 @@ def nearest(candidates: Candidates, n_candidates: int) -> Candidates:
 
     FAISS rounds differently in small and in large batches; the order is that of the recomputed distances.
     """
-    order = np.lexsort((candidates.positions, candidates.distances), axis=1)[:, :n_candidates]
-    return Candidates(*(np.take_along_axis(column, order, axis=1) for column in candidates.columns()))
+    order = order_by_distance(candidates.distances, candidates.positions, n_candidates)
+    positions, picked = pick(order, candidates.positions, candidates.columns()[1:])
+    return Candidates(positions, *picked)

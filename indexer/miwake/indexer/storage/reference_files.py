@@ -11,6 +11,7 @@ import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, ArtifactVersionError
 from miwake.indexer.storage.array_file import ArrayWriter
+from miwake.indexer.storage.text_column import TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,6 +133,7 @@ class ReferenceFiles:
 
     def __init__(self, batch: Any, vectors: NDArray[np.float32]) -> None:
         self._batch = batch
+        self._ids = TextColumn(batch.column("id"))
         self.labels: NDArray[np.int32] = batch.column("label").to_numpy(zero_copy_only=True)
         self.vectors = vectors
 
@@ -170,7 +172,7 @@ class ReferenceFiles:
 
     def ids(self, positions: NDArray[np.int64]) -> tuple[str, ...]:
         """Return the ids of the references at the given positions, any shape, flattened."""
-        return self.texts("id", positions)
+        return self._ids.at(positions)
 
     def failure_modes(self, positions: NDArray[np.int64]) -> tuple[str, ...]:
         """Return the failure modes of the references at the given positions, any shape, flattened."""

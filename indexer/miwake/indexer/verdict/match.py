@@ -45,6 +45,11 @@ class MatchMix:
     spread_weight: float
     bias: float
 
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """The weights in the order above, and the bias behind them, (4,)."""
+        return np.array([self.scale_weight, self.deviation_weight, self.spread_weight, self.bias])
+
     def scores(
         self, beta: NDArray[np.floating], eta: NDArray[np.floating], gamma: NDArray[np.floating]
     ) -> NDArray[np.float64]:

@@ -11,17 +11,17 @@ import numpy as np
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, nearest
 from miwake.indexer.search.rows import to_unit_scale
 from miwake.indexer.soart3.kernel import measures_by_id
-from miwake.indexer.verdict.judge import weigh
 from miwake.indexer.verdict.match import fit_mix
+from miwake.indexer.verdict.weighing import weigh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miwake.indexer.verdict.calibration import RerankSettings, VoteSettings
-    from miwake.indexer.verdict.judge import Weighed
     from miwake.indexer.verdict.match import MatchMix
     from miwake.indexer.verdict.offering import OfferedMaps
     from miwake.indexer.verdict.votes import Classes
+    from miwake.indexer.verdict.weighing import Weighed
 
 MAX_PAIRS = 60_000
 """Pairs that a mix of four weights is fitted on; more would move it by less than the choice of the parts does."""
