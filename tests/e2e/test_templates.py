@@ -141,6 +141,25 @@ def test_a_file_is_replayed_with_its_templates(
     assert found[1]["beta"] == pytest.approx(float(expected.residuals.beta[1]), rel=1e-5)
 
 
+def test_a_load_sends_the_templates_of_its_file(
+    server: ServerProcess, small_station: SmallStation, tmp_path: Path
+) -> None:
+    golden = np.full((2, 1404), 1e6, dtype=np.float32)
+    golden[1] = np.nan
+    np.savez(tmp_path / "parts.npz", vectors=small_station.queries[:2], templates=golden)
+
+    bench = subprocess.run(  # noqa: S603
+        [PROGRAM, "bench", tmp_path / "parts.npz", "--target", server.address, "--rate", "100", "--duration", "0.2"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    report = json.loads(bench.stdout)
+    assert report["errors"] in (report["answers"] // 2, (report["answers"] + 1) // 2)
+    assert report["errors"] > 0
+
+
 def test_searches_and_pairs_take_inspections_with_templates_and_do_without(
     server: ServerProcess, small_station: SmallStation
 ) -> None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miwake.client.answers import ItemErrorReason
-from miwake.client.inspections import Inspection
 from miwake.client.options import Evidence
 from miwake.client.pacing import arrivals
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from miwake.client.client import Client
-    from miwake.client.inspections import Vector
+    from miwake.client.inspections import Inspection, Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +75,13 @@ class Outcome:
     n_resumed: int = 0
 
 
-def run_load(client: Client, vectors: Sequence[Vector], load: Load) -> dict[str, Any]:
+def run_load(client: Client, items: Sequence[Vector | Inspection], load: Load) -> dict[str, Any]:
     """Put a load on a server, and return what came of it as plain values for a report.
 
     Parameters
     ----------
     client : Client
-    vectors : sequence of (V,) arrays
+    items : sequence of (V,) arrays or Inspection
         Sent in turn, from the first again after the last.
     load : Load
 
@@ -93,23 +92,25 @@ def run_load(client: Client, vectors: Sequence[Vector], load: Load) -> dict[str,
     """
     started = time.perf_counter()
     with ThreadPoolExecutor(load.n_streams, thread_name_prefix="load") as pool:
-        running = [pool.submit(_run_stream, client, vectors, load, place, started) for place in range(load.n_streams)]
+        running = [pool.submit(_run_stream, client, items, load, place, started) for place in range(load.n_streams)]
         outcomes = [one.result() for one in running]
     return _report(load, outcomes, time.perf_counter() - started)
 
 
-def _run_stream(client: Client, vectors: Sequence[Vector], load: Load, place: int, started: float) -> Outcome:
+def _run_stream(
+    client: Client, items: Sequence[Vector | Inspection], load: Load, place: int, started: float
+) -> Outcome:
     outcome = Outcome()
     due: deque[float] = deque()
 
-    def producer() -> Iterator[Inspection]:
+    def producer() -> Iterator[Vector | Inspection]:
         for turn, at_s in enumerate(_due_times(load, place, started)):
             early_s = at_s - time.perf_counter()
             if early_s > 0:
                 time.sleep(early_s)
             outcome.most_behind_s = max(outcome.most_behind_s, -early_s)
             due.append(at_s)
-            yield Inspection(vector=vectors[(place + turn) % len(vectors)])
+            yield items[(place + turn) % len(items)]
 
     with client.inspect(producer(), evidence=Evidence(answer_within_s=load.answer_within_s)) as stream:
         for answer in stream:

@@ -92,7 +92,7 @@ def bench(
             seed=seed,
         )
         with connect(target, station=station, timeout=timeout, tls_ca=tls_ca, token_file=token_file) as client:
-            report = run_load(client, samples.vectors, load)
+            report = run_load(client, list(samples.inspections()), load)
         print(to_json(report) if wants_json(json) else load_text(report), flush=True)
         if report["errors"]:
             print(f"{report['errors']} vectors could not be judged", file=sys.stderr)
