@@ -65,7 +65,7 @@ def measure(cell: Cell, preset: Preset, folder: Path, report: Callable[[Standing
 
 
 def _answers(index: InspectionIndex, queries: Records) -> dict[str, Any]:
-    told = _ask(index, queries.vectors)
+    told = _ask(index, queries)
     found = evaluation.evaluate(
         queries.labels,
         told.labels,
@@ -85,7 +85,7 @@ def _answers(index: InspectionIndex, queries: Records) -> dict[str, Any]:
 
 def _open_set(index: InspectionIndex, queries: Records, left_out: int) -> dict[str, Any]:
     """Return how well a class is noticed that neither embedder nor index has seen."""
-    told = _ask(index, queries.vectors)
+    told = _ask(index, queries)
     return {"open_set_auroc": detection(told.novelty, queries.labels == left_out).auroc}
 
 
@@ -129,8 +129,9 @@ def _station(source: str, embedder: Path, folder: Path) -> InspectionIndex:
     return open_index(folder / "store" / STATION)
 
 
-def _ask(index: InspectionIndex, vectors: NDArray[np.float32]) -> Told:
-    batches = [index.classify(vectors[at : at + BATCH], n_neighbours=0) for at in range(0, len(vectors), BATCH)]
+def _ask(index: InspectionIndex, queries: Records) -> Told:
+    pieces = [queries.take(np.arange(at, min(at + BATCH, len(queries)))) for at in range(0, len(queries), BATCH)]
+    batches = [index.classify(one.vectors, templates=one.templates, n_neighbours=0) for one in pieces]
     return Told(
         np.concatenate([one.labels for one in batches]),
         np.concatenate([one.probabilities for one in batches]),

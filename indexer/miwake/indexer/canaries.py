@@ -7,7 +7,7 @@ them what the builder's machine made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,6 @@ TOLERANCE = 1e-3
 
 _ALWAYS = ("labels", "anchor_distances", "match_distances")
 _OPTIONAL = ("templates", "residuals")
-_ANSWERS = (*_ALWAYS, "residuals")
 
 CLEAR_MARGIN = 0.2
 """Canaries are taken among the rows with at least this margin where there are some: rounding cannot flip them."""
@@ -76,9 +75,9 @@ class Canaries:
             If an answer differs by more than rounding.
         """
         answered = index.classify(self.vectors, templates=self.templates, n_neighbours=N_NEIGHBOURS)
-        expected, now = {name: getattr(self, name) for name in _ANSWERS}, _told(answered)
-        for name, then in expected.items():
-            same = _is_same(then, now[name])
+        told = _told(answered)
+        for name in told._fields:
+            same = _is_same(getattr(self, name), getattr(told, name))
             if not same:
                 message = (
                     f"{index.station}/{index.generation}: canary queries are answered differently from when it was "
@@ -106,8 +105,8 @@ def make_canaries(
     margins = index.classify(vectors[rows], templates=templates, n_neighbours=1).margins
     order = np.argsort(margins < CLEAR_MARGIN, kind="stable")[:N_CANARIES]
     chosen, own = vectors[rows[order]], None if templates is None else templates[order]
-    answered = _told(index.classify(chosen, templates=own, n_neighbours=N_NEIGHBOURS))
-    return Canaries(vectors=chosen, templates=own, **answered)
+    told = _told(index.classify(chosen, templates=own, n_neighbours=N_NEIGHBOURS))
+    return Canaries(chosen, told.labels, told.anchor_distances, told.match_distances, own, told.residuals)
 
 
 def read_canaries(folder: Path) -> Canaries:
@@ -124,14 +123,19 @@ def read_canaries(folder: Path) -> Canaries:
     return Canaries(**dict(zip(names, read_npz(path, names), strict=True)))
 
 
-def _told(answered: VerdictBatch) -> dict[str, NDArray[Any] | None]:
-    residuals = answered.residuals
-    return {
-        "labels": answered.labels,
-        "anchor_distances": answered.anchor_distances,
-        "match_distances": answered.neighbours.match_distances,
-        "residuals": None if residuals is None else np.column_stack([getattr(residuals, one) for one in MEASURES]),
-    }
+class _Told(NamedTuple):
+    """What is answered to canaries, as ``Canaries`` holds it."""
+
+    labels: NDArray[np.int32]
+    anchor_distances: NDArray[np.float32]
+    match_distances: NDArray[np.float32]
+    residuals: NDArray[np.float32] | None
+
+
+def _told(answered: VerdictBatch) -> _Told:
+    found = answered.residuals
+    residuals = None if found is None else np.column_stack([getattr(found, name) for name in MEASURES])
+    return _Told(answered.labels, answered.anchor_distances, answered.neighbours.match_distances, residuals)
 
 
 def _is_same(then: NDArray[Any] | None, now: NDArray[Any] | None) -> bool:

@@ -182,7 +182,7 @@ class InspectionIndex:
             If the batch is not (Q, V), or empty, or the templates are not as many.
         """
         if templates is not None and templates.shape != vectors.shape:
-            raise InvalidVectorError(expected=vectors.shape, actual=templates.shape)
+            raise InvalidVectorError(expected=f"{vectors.shape}, as the queries", actual=templates.shape)
         embedded = self._embed(vectors, n_neighbours, least=0)
         return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options), templates)
 

@@ -28,6 +28,9 @@ N_MOVES = 2 * MOST_CELLS + 1
 LEAST_SPREAD = 1e-6
 """Of a map on the unit scale: less is flat, and nothing correlates with it."""
 
+WORTH_MOVING = np.float32(1e-4)
+"""By which a correlation must be more than that of a lesser move: far beyond rounding, so that no machine differs."""
+
 NOWHERE = np.float32(-2)
 """Less than any correlation."""
 
@@ -95,7 +98,7 @@ def _product(query: Any, reference: Any, n_columns: int, down: int, right: int) 
 
 @_sum
 def _best_move(query: Any, reference: Any, n_columns: int, sums: Any) -> Any:
-    """Return how far down and right the reference correlates most with the query; of equals the least move.
+    """Return how far down and right the reference correlates most with the query; of those alike the least move.
 
     ``sums`` are four (5, 5) arrays: totals and squares of the query, totals and squares of the reference.
     """
@@ -115,7 +118,7 @@ def _best_move(query: Any, reference: Any, n_columns: int, sums: Any) -> Any:
                 spread *= sums[3][other] - sums[2][other] * sums[2][other] / n_cells
                 least = n_cells * np.float32(LEAST_SPREAD**2)
                 correlation = product / math.sqrt(spread) if spread > least * least else NOWHERE
-                if correlation > best:
+                if correlation > best + WORTH_MOVING:
                     best, best_down, best_right = correlation, down, right
     return best_down, best_right
 

@@ -69,10 +69,10 @@ def residuals_text(residuals: ResidualCalibration | None) -> str:
     taken = "taken" if residuals.model is not None else "not taken, for this is not beyond chance"
     against = "templates" if residuals.reference_map == "template" else "the mean map of the passes"
     return (
-        f"residuals against {against}, offered to the reject probability: {taken}; "
-        f"at {escapes.overkill_rate:.0%} overkill {escapes.without:.2%} of {residuals.n_rejects} rejects escape "
-        f"without them, {escapes.with_terms:.2%} with them: {100 * escapes.gain:.2f} points fewer [{100 * escapes.low:.2f}, {100 * escapes.high:.2f}] over "
-        f"{residuals.n_parts} parts"
+        f"residuals against {against}, offered to the reject probability: {taken}; at {escapes.overkill_rate:.0%} "
+        f"overkill {escapes.without:.2%} of {residuals.n_rejects} rejects escape without them, "
+        f"{escapes.with_terms:.2%} with them: {100 * escapes.gain:.2f} points fewer "
+        f"[{100 * escapes.low:.2f}, {100 * escapes.high:.2f}] over {residuals.n_parts} parts"
     )
 
 

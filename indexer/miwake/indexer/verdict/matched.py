@@ -72,23 +72,23 @@ def compare_matched(
     gains: list[NDArray[np.float64]] = []
     for _ in range(0, N_DRAWS, AT_ONCE):
         drawn = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), AT_ONCE)[:, codes]
-        first, second = (escapes_at(one, is_reject, overkill_rate, drawn) for one in scores)
+        first, second = (escapes_at(one, is_reject, overkill_rate, drawn.astype(np.float64)) for one in scores)
         gains.append(first - second)
     low, high = np.nanquantile(np.concatenate(gains), [0.025, 0.975])
     once = np.ones((1, len(is_reject)))
-    first, second = (float(escapes_at(one, is_reject, overkill_rate, once)[0]) for one in scores)
+    escapes = [float(escapes_at(one, is_reject, overkill_rate, once)[0]) for one in scores]
     return MatchedEscapes(
         overkill_rate=overkill_rate,
-        without=first,
-        with_terms=second,
-        gain=first - second,
+        without=escapes[0],
+        with_terms=escapes[1],
+        gain=escapes[0] - escapes[1],
         low=float(low),
         high=float(high),
     )
 
 
 def escapes_at(
-    scores: NDArray[np.float64], is_reject: NDArray[np.bool_], overkill_rate: float, weights: NDArray[np.floating]
+    scores: NDArray[np.float64], is_reject: NDArray[np.bool_], overkill_rate: float, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the share of rejects under the least threshold that calls so few passes rejects, (n_draws,).
 
@@ -99,12 +99,12 @@ def escapes_at(
     scores : (Q,) float64
     is_reject : (Q,) bool
     overkill_rate : float
-    weights : (n_draws, Q)
+    weights : (n_draws, Q) float64
         How often each row counts.
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    drawn, rejects = weights[:, order].astype(np.float64), is_reject[order]
+    drawn, rejects = weights[:, order], is_reject[order]
     overkills = np.cumsum(drawn * ~rejects, axis=1)
     caught = np.cumsum(drawn * rejects, axis=1)
     n_passes, n_rejects = overkills[:, -1:], caught[:, -1:]
