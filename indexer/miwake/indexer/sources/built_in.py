@@ -1,4 +1,4 @@
-"""The built-in synthetic data as a source: ``synthetic``, or ``synthetic:seed=3,parts=400``."""
+"""The built-in synthetic data as a source: ``synthetic``, or ``synthetic:seed=3,parts=400,templates=1``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ def read_built_in(source: str, settings: ReadSettings) -> RawTable:
     Raises
     ------
     DataError
-        If it is not ``synthetic``, or asks for something else than ``seed`` and ``parts``.
+        If it is not ``synthetic``, or asks for something else than ``seed``, ``parts`` and ``templates``.
     """
-    seed, n_parts = _options(source)
-    records = generate(n_parts=n_parts, seed=seed, heat_map_shape=settings.heat_map_shape or DEFAULT_HEAT_MAP_SHAPE)
+    asked = _options(source)
+    records = generate(
+        n_parts=asked["parts"],
+        seed=asked["seed"],
+        heat_map_shape=settings.heat_map_shape or DEFAULT_HEAT_MAP_SHAPE,
+        with_templates=bool(asked["templates"]),
+    )
     return RawTable(
         source=records.source,
         stem=NAME,
@@ -42,16 +47,17 @@ def read_built_in(source: str, settings: ReadSettings) -> RawTable:
         heat_map_shape=records.heat_map_shape,
         pass_labels=records.pass_labels,
         value_range=records.value_range,
+        templates=records.templates,
     )
 
 
-def _options(source: str) -> tuple[int, int]:
-    numbers = {"seed": 0, "parts": DEFAULT_PARTS}
+def _options(source: str) -> dict[str, int]:
+    numbers = {"seed": 0, "parts": DEFAULT_PARTS, "templates": 0}
     _, _, options = source.partition(":")
     for option in options.split(",") if options else ():
-        match = re.fullmatch(r"(seed|parts)=(\d{1,9})", option, re.ASCII)
+        match = re.fullmatch(r"(seed|parts|templates)=(\d{1,9})", option, re.ASCII)
         if match is None:
             message = f"{source}: {option!r}, expected {NAME}:seed=NUMBER,parts=NUMBER"
             raise DataError(message)
         numbers[match[1]] = int(match[2])
-    return numbers["seed"], numbers["parts"]
+    return numbers

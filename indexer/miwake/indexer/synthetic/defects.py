@@ -16,6 +16,7 @@ from miwake.indexer.synthetic.drawing import (
     BASE_ROW,
     GLINT,
     HOUSING,
+    MISSING_LIGHT,
     N_PINS,
     OUTSIDE,
     PAD,
@@ -96,7 +97,7 @@ def _curl_tip(maps: Floats, canvas: Canvas, terminals: Terminals, dice: Floats) 
 def _remove_pin(terminals: Terminals, dice: Floats) -> Terminals:
     pin = _pin(dice)
     nothing = np.full(len(pin), BASE_ROW, dtype=np.float32)
-    dark = replace(terminals, light=_change(terminals.light, pin, np.full(len(pin), 0.25, dtype=np.float32)))
+    dark = replace(terminals, light=_change(terminals.light, pin, np.full(len(pin), MISSING_LIGHT, dtype=np.float32)))
     return replace(dark, tip_row=_change(terminals.tip_row, pin, nothing))
 
 

@@ -6,7 +6,7 @@ scene finer or coarser. Light is on the scale 0 … 255.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,13 @@ HOUSING = (2.0, 34.0, 2.0, 37.0)
 
 OUTSIDE, PLASTIC, CAVITY, PIN, PAD, GLINT = 18.0, 78.0, 34.0, 172.0, 142.0, 36.0
 """Light of what is around the housing, of its plastic, of the cavities, the pins, the solder, and a highlight more."""
+
+
+MISSING_BY_DESIGN = 0.15
+"""Share of the pins that some designs do without."""
+
+MISSING_LIGHT = 0.25
+"""Of what is left where a pin is missing, as a factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +82,34 @@ def sound_terminals(part_of_picture: NDArray[np.intp], rng: np.random.Generator)
         light=vary(1, 0.04),
         pad_height=vary(3.0, 0.15),
         pad_width=vary(3.9, 0.2),
+    )
+
+
+def as_placed(terminals: Terminals) -> Terminals:
+    """Return the terminals where they are to be, without the displacement of a picture."""
+    nowhere = np.zeros_like(terminals.row)
+    return replace(terminals, row=nowhere, column=nowhere)
+
+
+def of_other_designs(terminals: Terminals, part_of_picture: NDArray[np.intp], rng: np.random.Generator) -> Terminals:
+    """Return terminals of which every part is of a design of its own: what is right at one place is wrong at another.
+
+    Pins are longer or shorter, lean, are missing, and have larger or smaller joints, as a defect would make them.
+    """
+    n_parts = int(part_of_picture.max(initial=-1)) + 1
+
+    def each(least: float, most: float) -> Floats:
+        drawn = rng.uniform(least, most, (n_parts, N_PINS)).astype(np.float32)
+        return np.asarray(drawn[part_of_picture], dtype=np.float32)
+
+    lean, longer, joint, is_missing = each(-4, 4), each(0, 6), each(0.6, 1.4), each(0, 1) < MISSING_BY_DESIGN
+    return replace(
+        terminals,
+        tip_column=terminals.tip_column + lean,
+        tip_row=np.where(is_missing, np.float32(BASE_ROW), terminals.tip_row + longer),
+        light=np.where(is_missing, np.float32(MISSING_LIGHT), terminals.light),
+        pad_height=terminals.pad_height * joint,
+        pad_width=terminals.pad_width * joint,
     )
 
 

@@ -6,14 +6,14 @@ original data set of connector terminals; what they look like is made up (``defe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import DEFAULT_HEAT_MAP_SHAPE, Records
 from miwake.indexer.synthetic.defects import N_DICE, PASS, REJECTS, UNKNOWN_KINDS, Kind
-from miwake.indexer.synthetic.drawing import Canvas, draw_terminals, sound_terminals
+from miwake.indexer.synthetic.drawing import Canvas, as_placed, draw_terminals, of_other_designs, sound_terminals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,11 @@ VALUE_RANGE = (0.0, 255.0)
 
 
 def generate(
-    *, n_parts: int = DEFAULT_PARTS, seed: int = 0, heat_map_shape: tuple[int, int] = DEFAULT_HEAT_MAP_SHAPE
+    *,
+    n_parts: int = DEFAULT_PARTS,
+    seed: int = 0,
+    heat_map_shape: tuple[int, int] = DEFAULT_HEAT_MAP_SHAPE,
+    with_templates: bool = False,
 ) -> Records:
     """Return synthetic records, the same ones for the same arguments.
 
@@ -51,6 +55,9 @@ def generate(
         Not negative.
     heat_map_shape : (rows, columns)
         The same scenes are drawn finer or coarser.
+    with_templates : bool
+        Every part is of a design of its own, and brings what it is to look like as its template: in its place, under
+        even light, without noise.
 
     Returns
     -------
@@ -68,11 +75,16 @@ def generate(
     kinds = (PASS, *REJECTS, *UNKNOWN_KINDS)
     counts = _parts_of_kinds(n_parts)
     canvas = Canvas(heat_map_shape)
-    drawn = [_draw_kind(kind, count, canvas, seed) for kind, count in zip(kinds, counts, strict=True)]
+    drawn = [
+        _draw_kind(kind, count, canvas, seed, with_templates=with_templates)
+        for kind, count in zip(kinds, counts, strict=True)
+    ]
     firsts = np.cumsum([0, *counts])
-    part = np.concatenate([first + parts for first, (parts, _) in zip(firsts[:-1], drawn, strict=True)])
-    vectors = np.concatenate([maps.reshape(len(maps), -1) for _, maps in drawn])
-    return _assemble(vectors, part, np.repeat(np.arange(len(kinds)), counts), seed, heat_map_shape)
+    part = np.concatenate([first + one.part for first, one in zip(firsts[:-1], drawn, strict=True)])
+    maps = np.concatenate([one.maps.reshape(len(one.maps), -1) for one in drawn])
+    golden = [one.templates.reshape(len(one.maps), -1) for one in drawn if one.templates is not None]
+    templates = np.concatenate(golden) if golden else None
+    return _assemble(maps, templates, part, np.repeat(np.arange(len(kinds)), counts), seed, heat_map_shape)
 
 
 def _parts_of_kinds(n_parts: int) -> list[int]:
@@ -82,20 +94,30 @@ def _parts_of_kinds(n_parts: int) -> list[int]:
     return [n_parts - sum(rejects) - sum(unknown), *rejects, *unknown]
 
 
-def _draw_kind(kind: Kind, n_parts: int, canvas: Canvas, seed: int) -> tuple[NDArray[np.intp], Floats]:
-    """Return the part of each picture, counted from 0, and the pictures as (n, rows, columns) maps."""
+class Drawn(NamedTuple):
+    """The part of each of n pictures, counted from 0, and the pictures and templates as (n, rows, columns) maps."""
+
+    part: NDArray[np.intp]
+    maps: Floats
+    templates: Floats | None
+
+
+def _draw_kind(kind: Kind, n_parts: int, canvas: Canvas, seed: int, *, with_templates: bool) -> Drawn:
     rng = np.random.default_rng((seed, kind.label))
     n_pictures = rng.integers(*PICTURES, n_parts, endpoint=True)
     part = np.repeat(np.arange(n_parts), n_pictures)
     dice = rng.random((n_parts, N_DICE), dtype=np.float32)[part]
-    terminals = sound_terminals(part, rng)
+    terminals, templates = sound_terminals(part, rng), None
+    if with_templates:
+        terminals = of_other_designs(terminals, part, np.random.default_rng((seed, kind.label, 1)))
+        templates = np.clip(np.rint(draw_terminals(canvas, as_placed(terminals))), *VALUE_RANGE)
     if kind.bend is not None:
         terminals = kind.bend(terminals, dice)
     maps = draw_terminals(canvas, terminals)
     if kind.paint is not None:
         maps = kind.paint(maps, canvas, terminals, dice)
     maps = _add_harmless_specks(maps, canvas, part, rng)
-    return part, _photograph(maps, canvas, rng)
+    return Drawn(part, _photograph(maps, canvas, rng), templates)
 
 
 def _add_harmless_specks(maps: Floats, canvas: Canvas, part: NDArray[np.intp], rng: np.random.Generator) -> Floats:
@@ -127,7 +149,12 @@ def _blur(maps: Floats, share: Floats) -> Floats:
 
 
 def _assemble(
-    vectors: Floats, part: NDArray[np.intp], kind_of_part: NDArray[np.intp], seed: int, shape: tuple[int, int]
+    vectors: Floats,
+    templates: Floats | None,
+    part: NDArray[np.intp],
+    kind_of_part: NDArray[np.intp],
+    seed: int,
+    shape: tuple[int, int],
 ) -> Records:
     """Return the records with the parts in random order, their pictures together."""
     kinds = (PASS, *REJECTS, *UNKNOWN_KINDS)
@@ -151,6 +178,7 @@ def _assemble(
         heat_map_shape=shape,
         pass_labels=(PASS.label,),
         value_range=VALUE_RANGE,
+        templates=None if templates is None else np.ascontiguousarray(templates[order], dtype=np.float32),
     )
 
 
