@@ -94,7 +94,7 @@ class Evidence:
     anchors : bool
         Whether the distances to the class anchors come.
     residuals : bool
-        Whether it comes what is left of the vector beside its reference map.
+        Whether the residuals come: what is left of the vector beside its reference map.
     search : SearchOptions or None
         How the neighbours are found; None: as they were for the verdict.
     answer_within_s : float or None
