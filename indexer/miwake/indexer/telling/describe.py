@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from miwake.indexer.index import InspectionIndex
     from miwake.indexer.search.card import SearchCard
     from miwake.indexer.verdict.calibration import Calibration
+    from miwake.indexer.verdict.reference_maps import ReferenceMapName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,8 @@ class StationDescription:
     pass_labels : tuple of int
     classes : tuple of ClassDescription
     calibration : Calibration
+    reference_map : text
+        What the probabilities of *reject* weigh residuals against: ``none``, ``template`` or ``class-mean``.
     search : SearchCard
         How candidates are found, and how well that agrees with exact search.
     health : HealthDescription or None
@@ -119,6 +122,7 @@ class StationDescription:
     pass_labels: tuple[int, ...]
     classes: tuple[ClassDescription, ...]
     calibration: Calibration
+    reference_map: ReferenceMapName
     search: SearchCard
     health: HealthDescription | None
     recall: CandidateRecall | None
@@ -159,6 +163,7 @@ def describe(station_folder: Path, generation: str | None = None) -> StationDesc
         pass_labels=index.pass_labels,
         classes=_classes(index, _calibration_parts(station, index.generation)),
         calibration=index.calibration,
+        reference_map=index.reference_map,
         search=index.contents.search,
         health=_health(card),
         recall=read_recall(station.generation_path(index.generation)),
