@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from miwake.client.errors import DrainingError
 from miwake.client.flow import Batch, Flow
 from miwake.client.flow_settings import FlowSettings
-from miwake.client.packing import pack
+from miwake.client.packed_vectors import pack
 from miwake.client.retry import Retry
 from miwake.inspection.v1 import answer_pb2
 from miwake.inspection.v1 import inspection_service_pb2 as messages

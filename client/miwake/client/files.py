@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from miwake.client.errors import DataFileError
 from miwake.client.file_readers import READERS
 from miwake.client.inspections import Inspection, InspectionContext
-from miwake.client.packing import is_all_nan
+from miwake.client.packed_vectors import is_all_nan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

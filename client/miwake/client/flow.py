@@ -20,8 +20,8 @@ from miwake.client.errors import DrainingError, ProtocolError
 
 if TYPE_CHECKING:
     from miwake.client.flow_settings import FlowSettings
-    from miwake.client.packing import PackedVector
-    from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
+    from miwake.client.packed_vectors import PackedVector
+    from miwake.inspection.v1 import inspection_service_pb2
 
 MESSAGES_IN_FLIGHT = 2
 """One that the server computes and one that is ready for it; more would only make messages smaller."""
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    vectors : list of InspectionVector
+    vectors : list of PackedVector
     first_sequence : int
         Of the first of them.
     n_received : int or None
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
         Whether it is the first message of its call.
     """
 
-    vectors: list[vector_pb2.InspectionVector]
+    vectors: list[PackedVector]
     first_sequence: int
     n_received: int | None
     is_first: bool
@@ -149,13 +149,13 @@ class Flow:
 
     def next_message(self) -> Batch:
         """Return what goes in the next message, which counts as sent."""
-        vectors: list[vector_pb2.InspectionVector] = []
+        vectors: list[PackedVector] = []
         size_bytes = 0
         while self._waiting and len(vectors) < self.settings.vectors_per_message:
             packed = self._waiting[0]
             if vectors and size_bytes + packed.size_bytes > MESSAGE_BYTES:
                 break
-            vectors.append(packed.message)
+            vectors.append(packed)
             size_bytes += packed.size_bytes
             self._unanswered.append(self._waiting.popleft())
         is_new = not (self._has_begun or self.n_calls)

@@ -11,7 +11,7 @@ import numpy as np
 
 from miwake.client.errors import InvalidQueryError
 from miwake.client.inspections import Inspection
-from miwake.client.packing import pack
+from miwake.client.packed_vectors import pack
 from miwake.inspection.v1 import reference_service_pb2 as messages
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import grpc
 from miwake.client.errors import ClosedError, InvalidQueryError, MiwakeError, translate_error
 from miwake.client.flow import Flow
 from miwake.client.idle import IdleClock
-from miwake.client.packing import inspect_request, pack
+from miwake.client.packed_vectors import pack
+from miwake.client.packing import inspect_request
 from miwake.client.recovery import Recovery
 from miwake.client.unpacking import unpack_answers
 

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from miwake.client.errors import InvalidQueryError, ProtocolError
-from miwake.client.packing import pack_batch, pack_context
+from miwake.client.packed_vectors import pack_batch, pack_context
 from miwake.client.unpacking import unpack_context, unpack_error, unpack_provenance
 from miwake.inspection.v1 import verification_pb2
 
@@ -166,7 +166,7 @@ def verify_request(
         station=station,
         context=None if context is None else pack_context(context),
         pairs=[
-            verification_pb2.VectorPair(id=name, query=query, reference=reference)
+            verification_pb2.VectorPair(id=name, query=query.message, reference=reference.message)
             for name, query, reference in zip(names, *sides, strict=True)
         ],
         max_false_accept_rate=max_false_accept_rate,

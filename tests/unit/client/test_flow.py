@@ -6,7 +6,7 @@ import pytest
 from miwake.client.errors import DrainingError, InvalidQueryError, ProtocolError
 from miwake.client.flow import MESSAGE_BYTES, Flow
 from miwake.client.flow_settings import FlowSettings
-from miwake.client.packing import PackedVector, pack
+from miwake.client.packed_vectors import PackedVector, pack
 from miwake.client.retry import Retry
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2
 
@@ -94,14 +94,14 @@ def test_the_last_vectors_do_not_wait_for_company() -> None:
 
 def test_large_vectors_make_smaller_messages() -> None:
     stream = flow()
-    take(stream, 5, PackedVector(PACKED.message, MESSAGE_BYTES // 2))
+    take(stream, 5, PackedVector(bytes(MESSAGE_BYTES // 2), PACKED.data_type))
 
     assert [len(stream.next_message().vectors) for _ in range(3)] == [2, 2, 1]
 
 
 def test_a_vector_beyond_the_size_of_a_message_goes_alone() -> None:
     stream = flow()
-    take(stream, 2, PackedVector(PACKED.message, MESSAGE_BYTES + 1))
+    take(stream, 2, PackedVector(bytes(MESSAGE_BYTES + 1), PACKED.data_type))
 
     assert [len(stream.next_message().vectors) for _ in range(2)] == [1, 1]
 

@@ -6,7 +6,7 @@ import pytest
 from miwake.client.flow import Flow
 from miwake.client.flow_settings import FlowSettings
 from miwake.client.idle import IdleClock
-from miwake.client.packing import pack
+from miwake.client.packed_vectors import pack
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2
 
 

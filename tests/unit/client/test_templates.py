@@ -10,7 +10,8 @@ from miwake.client.answers import ReferenceMap, Residuals
 from miwake.client.errors import InvalidQueryError, ProtocolError
 from miwake.client.inspections import Inspection
 from miwake.client.options import Evidence
-from miwake.client.packing import classify_request, pack, search_request
+from miwake.client.packed_vectors import pack
+from miwake.client.packing import classify_request, search_request
 from miwake.client.report import answer_values
 from miwake.client.unpacking import unpack_answers
 from miwake.client.verifications import verify_request
