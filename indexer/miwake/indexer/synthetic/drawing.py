@@ -85,6 +85,13 @@ def sound_terminals(part_of_picture: NDArray[np.intp], rng: np.random.Generator)
     )
 
 
+def moved_by_cells(terminals: Terminals, canvas: Canvas) -> Terminals:
+    """Return the terminals displaced by whole cells of the map, two at most: as a registration leaves them."""
+    down, right = (canvas.rows[1, 0] - canvas.rows[0, 0], canvas.columns[0, 1] - canvas.columns[0, 0])
+    row, column = (np.clip(np.rint(4 / 3 * one), -2, 2).astype(np.float32) for one in (terminals.row, terminals.column))
+    return replace(terminals, row=row * down, column=column * right)
+
+
 def as_placed(terminals: Terminals) -> Terminals:
     """Return the terminals where they are to be, without the displacement of a picture."""
     nowhere = np.zeros_like(terminals.row)

@@ -13,7 +13,14 @@ import numpy as np
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import DEFAULT_HEAT_MAP_SHAPE, Records
 from miwake.indexer.synthetic.defects import N_DICE, PASS, REJECTS, UNKNOWN_KINDS, Kind
-from miwake.indexer.synthetic.drawing import Canvas, as_placed, draw_terminals, of_other_designs, sound_terminals
+from miwake.indexer.synthetic.drawing import (
+    Canvas,
+    as_placed,
+    draw_terminals,
+    moved_by_cells,
+    of_other_designs,
+    sound_terminals,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +64,7 @@ def generate(
         The same scenes are drawn finer or coarser.
     with_templates : bool
         Every part is of a design of its own, and brings what it is to look like as its template: in its place, under
-        even light, without noise.
+        even light, without noise. Its pictures are displaced by up to two whole cells.
 
     Returns
     -------
@@ -110,6 +117,7 @@ def _draw_kind(kind: Kind, n_parts: int, canvas: Canvas, seed: int, *, with_temp
     terminals, templates = sound_terminals(part, rng), None
     if with_templates:
         terminals = of_other_designs(terminals, part, np.random.default_rng((seed, kind.label, 1)))
+        terminals = moved_by_cells(terminals, canvas)
         templates = np.clip(np.rint(draw_terminals(canvas, as_placed(terminals))), *VALUE_RANGE)
     if kind.bend is not None:
         terminals = kind.bend(terminals, dice)

@@ -18,7 +18,7 @@ from miwake.indexer.verdict.calibration import ResidualCalibration
 from miwake.indexer.verdict.cross_fitting import CrossFitted, cross_fit_terms, labels_by
 from miwake.indexer.verdict.matched import compare_matched
 from miwake.indexer.verdict.reference_maps import OfferedMap, ReferenceMapChoice
-from miwake.indexer.verdict.residual_terms import ResidualTerms, fit_residual_model, matched_cut, terms_of
+from miwake.indexer.verdict.residual_terms import ResidualTerms, fit_residual_model, label_cut, terms_of
 
 if TYPE_CHECKING:
     from miwake.indexer.answers import LabelMethod, ResidualBatch
@@ -146,8 +146,13 @@ def offer_residuals(
     if not escapes.is_beyond_chance:
         return Offer(told, fitted, without)
     model = fit_residual_model(features.sides[known], terms.values[known], ~is_pass[known])
-    is_overkill = is_pass[known] & ~bench.classes.passes[without[known]]
-    cut = matched_cut(crossed.rejects[known], is_pass[known], int(is_overkill.sum()))
+    passed = bench.classes.passes[without[known]]
+    cut = label_cut(
+        crossed.rejects[known],
+        is_pass[known],
+        n_overkills=int((is_pass[known] & ~passed).sum()),
+        n_escapes=int((~is_pass[known] & passed).sum()),
+    )
     model = replace(model, label_reject_at_least=cut)
     return Offer(replace(told, model=model), crossed, labels_by(bench, crossed, method, model, terms))
 

@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 
 from miwake.indexer.verdict.convex import fit_logistic
 from miwake.indexer.verdict.probability import RIDGE
+from miwake.indexer.verdict.reasons import EVEN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,8 @@ LEAST = 1e-3
 """Added before the logarithm: a hundredth of what noise leaves in any of the terms."""
 
 LEAST_SPREAD = 1e-9
+CERTAIN = 1e-12
+"""As near to 0 or 1 as a probability is taken where log odds are needed."""
 
 
 class ResidualTerms(NamedTuple):
@@ -118,29 +121,37 @@ def fit_residual_model(
     )
 
 
-def matched_cut(rejects: NDArray[np.float64], is_pass: NDArray[np.bool_], n_overkills: int) -> float | None:
-    """Return the least probability of *reject* from which on so many passes, or fewer, are called rejects.
+def label_cut(
+    rejects: NDArray[np.float64], is_pass: NDArray[np.bool_], *, n_overkills: int, n_escapes: int
+) -> float | None:
+    """Return the probability of *reject* from which on a label is that of a reject.
 
-    It lies between two probabilities that occur, halfway in log odds.
+    It is 0.5, what is more probable, where by that no more passes are called rejects and no more rejects passes than
+    told; else it is as near to that as may be.
 
     Parameters
     ----------
     rejects : (Q,) float64
         Probabilities of *reject*.
     is_pass : (Q,) bool
-    n_overkills : int
+    n_overkills, n_escapes : int
+        What is allowed of either error.
 
     Returns
     -------
     float, or None
-        None where there are no more passes than that.
+        None where no probability keeps both.
     """
-    passes = np.sort(rejects[is_pass])[::-1]
-    if n_overkills >= len(passes):
+    passes, others = np.sort(rejects[is_pass])[::-1], np.sort(rejects[~is_pass])
+    above = float(passes[n_overkills]) if n_overkills < len(passes) else -np.inf
+    at_most = float(others[n_escapes]) if n_escapes < len(others) else np.inf
+    if above < EVEN <= at_most:
+        return EVEN
+    if above >= at_most:
         return None
-    highest = passes[n_overkills]
-    above = rejects[rejects > highest].min(initial=1.0)
-    ends = np.clip([highest, above], 1e-12, 1 - 1e-12)
+    scores = np.unique(rejects)
+    place = int(np.searchsorted(scores, above, side="right") if above >= EVEN else np.searchsorted(scores, at_most))
+    ends = np.clip(scores[[max(place - 1, 0), place]], CERTAIN, 1 - CERTAIN)
     return float(expit(logit(ends).mean()))
 
 
