@@ -153,7 +153,7 @@ def test_an_array_of_no_numbers_or_without_columns_is_refused_by_its_first_vecto
     with pytest.raises(InvalidQueryError, match=r"vector 0: a vector of shape \(0,\)"):
         classify(np.zeros((2, 0), dtype=np.float32))
     with pytest.raises(InvalidQueryError, match="vector 0: a masked array"):
-        classify(np.ma.MaskedArray(np.ones((2, 3)), mask=np.eye(2, 3)))
+        classify(np.ma.MaskedArray(np.ones((2, 3)), mask=np.eye(2, 3, dtype=bool)))
 
 
 def test_an_id_of_a_batch_that_is_no_text_is_named_by_its_position() -> None:
