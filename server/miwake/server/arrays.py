@@ -10,6 +10,7 @@ import numpy as np
 
 from miwake.indexer.answers import ResidualBatch
 from miwake.server.columns import METHODS
+from miwake.server.jobs import Slice
 from miwake.server.residual_columns import encoded_residuals
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from miwake.indexer.answers import NeighbourBatch, VerdictBatch
     from miwake.inspection.v1 import answer_pb2
-    from miwake.server.jobs import Slice
 
 INT32, UINT32, UINT8, FLOAT32 = "<i4", "<u4", "u1", "<f4"
 
@@ -34,7 +34,7 @@ class Rows:
     """
 
     def __init__(self, slices: Sequence[Slice]) -> None:
-        self._slices = slices
+        self._slices = _in_one_piece(slices)
 
     def verdicts(self, message: answer_pb2.VerdictArrays) -> None:
         """Fill an empty message with the verdicts in these rows."""
@@ -85,6 +85,18 @@ def residuals_of(part: Slice) -> list[bytes]:
         return [b""] * len(part)
     rows = {field.name: getattr(residuals, field.name)[part.start : part.stop] for field in fields(residuals)}
     return encoded_residuals(ResidualBatch(**rows))
+
+
+def _in_one_piece(slices: Sequence[Slice]) -> list[Slice]:
+    """Return the same rows as few slices: of one batch, a caller's lie together, whatever messages asked for them."""
+    pieces: list[Slice] = []
+    for one in slices:
+        last = pieces[-1] if pieces else None
+        if last is not None and last.results is one.results and last.stop == one.start:
+            pieces[-1] = Slice(last.results, last.start, one.stop)
+        else:
+            pieces.append(one)
+    return pieces
 
 
 def _joined(parts: Sequence[NDArray[np.generic]], dtype: DTypeLike) -> bytes:

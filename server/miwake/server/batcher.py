@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
@@ -171,17 +172,21 @@ class Batcher:
             return batch
 
     def _compute(self, batch: list[tuple[Lane, Job]]) -> None:
+        # A caller's jobs lie together, so that what is answered to it is one piece of what the index returns.
+        shares: dict[Lane, list[Job]] = {}
+        for lane, job in batch:
+            shares.setdefault(lane, []).append(job)
+        jobs = [job for of_lane in shares.values() for job in of_lane]
         started = perf_counter()
-        answered = answer([job for _, job in batch], now=started)
+        answered = answer(jobs, now=started)
         compute_s = perf_counter() - started
-        batch_size = sum(len(job.items) for _, job in batch)
-        shares: dict[Lane, tuple[Job, list[Answered]]] = {}
-        for (lane, job), outcome in zip(batch, answered, strict=True):
-            shares.setdefault(lane, (job, []))[1].append(outcome)
-        for lane, (first, outcomes) in shares.items():
+        batch_size = sum(len(job.items) for job in jobs)
+        outcomes = iter(answered)
+        for lane, of_lane in shares.items():
+            first = of_lane[0]
             lane.deliver(
                 Delivery(
-                    answered=tuple(outcomes),
+                    answered=tuple(islice(outcomes, len(of_lane))),
                     index=first.index,
                     queue_ms=1e3 * (started - first.queued_at),
                     compute_ms=1e3 * compute_s,
@@ -193,9 +198,9 @@ class Batcher:
         if self._observe is not None:
             self._observe(
                 Computed(
-                    index=batch[0][1].index,
+                    index=jobs[0].index,
                     answered=answered,
-                    waits_s=[started - job.queued_at for _, job in batch],
+                    waits_s=[started - job.queued_at for job in jobs],
                     compute_s=compute_s,
                     n_items=batch_size,
                 )

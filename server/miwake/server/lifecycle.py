@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from miwake.server.batcher import Batcher
+from miwake.server.collecting import settle
 from miwake.server.edge import Edge
 from miwake.server.engine import Engine
 from miwake.server.intake import Limits
@@ -92,6 +93,7 @@ def serve(
                 stations.load(settings.store, settings.stations)
             held.enter_context(stations)
             held.enter_context(_exposed(metrics, settings, StateCollector(engine), part))
+            settle()
             edge.set_serving()
             announce(edge.address)
             stop.wait()
