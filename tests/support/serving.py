@@ -70,6 +70,38 @@ def build_small_station(folder: Path) -> SmallStation:
 
 
 @dataclass(frozen=True)
+class TemplatedStation:
+    """A store with one station whose verdicts regard templates, and held-out vectors with theirs.
+
+    Attributes
+    ----------
+    store : Path
+    queries, templates : (Q, V) float32
+        None refused; every third has a row of NaN for its template.
+    """
+
+    store: Path
+    queries: NDArray[np.float32]
+    templates: NDArray[np.float32]
+
+
+def build_templated_station(folder: Path) -> TemplatedStation:
+    """Build a station of small synthetic maps that bring templates, enough of them to show what templates are worth."""
+    from miwake.indexer.build import build  # noqa: PLC0415 - heavy
+    from miwake.indexer.splits import held_out_split  # noqa: PLC0415
+    from miwake.indexer.synthetic.generator import generate  # noqa: PLC0415
+    from support.embedders import linear_discriminants  # noqa: PLC0415
+
+    training, test = held_out_split(generate(n_parts=700, seed=1, heat_map_shape=(18, 20), with_templates=True))
+    linear_discriminants(folder / "embedder", training)
+    build(folder / "store", STATION, training, folder / "embedder")
+    assert test.templates is not None
+    templates = test.templates.copy()
+    templates[::3] = np.nan
+    return TemplatedStation(folder / "store", test.vectors, templates)
+
+
+@dataclass(frozen=True)
 class ServerProcess:
     """A running ``miwake-serve``."""
 
