@@ -81,7 +81,7 @@ def _fill_neighbours(message: answer_pb2.NeighbourArrays, parts: Sequence[tuple[
 def residuals_of(part: Slice) -> list[bytes]:
     """Return a verdict with nothing but its residuals, serialised, for each row; empty bytes where it has none."""
     residuals = cast("VerdictBatch", part.results.batch).residuals
-    if residuals is None:
+    if residuals is None or part.results.omits_residuals:
         return [b""] * len(part)
     rows = {field.name: getattr(residuals, field.name)[part.start : part.stop] for field in fields(residuals)}
     return encoded_residuals(ResidualBatch(**rows))

@@ -157,9 +157,7 @@ def _ask(job: Job, vectors: NDArray[np.float32], templates: NDArray[np.float32] 
     if wanted.omit_anchors:
         none = slice(None), slice(0)
         batch = replace(batch, anchor_labels=batch.anchor_labels[none], anchor_distances=batch.anchor_distances[none])
-    if wanted.omit_residuals:
-        batch = replace(batch, residuals=None)
-    return Results(batch)
+    return Results(batch, omits_residuals=wanted.omit_residuals)
 
 
 def _positions(items: Items) -> list[int]:

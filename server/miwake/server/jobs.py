@@ -153,10 +153,13 @@ class Results:
     batch : VerdictBatch, NeighbourBatch or PairBatch
     columns : object or None
         The same in the form that goes into messages; ``wire.py`` makes it when the first answer is written.
+    omits_residuals : bool
+        Whether the residuals go into no message.
     """
 
     batch: VerdictBatch | NeighbourBatch | PairBatch
     columns: object | None = None
+    omits_residuals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

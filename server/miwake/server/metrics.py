@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, PairBatch, VerdictBatch
+from miwake.indexer.answers import Decision, DecisionReason, HealthStatistic, PairBatch, ReferenceMap, VerdictBatch
 from miwake.server.errors import AddressError
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ class Metrics:
             ("station", "statistic"),
             registry=self.registry,
             multiprocess_mode="sum",
+        )
+        self._compared = Counter(
+            "miwake_compared_verdicts",
+            "Verdicts of stations that compare with maps, by what map their vectors were compared with.",
+            ("station", "reference"),
+            registry=self.registry,
         )
         self._errors = Counter(
             "miwake_item_errors", "Vectors that could not be judged.", ("station", "reason"), registry=self.registry
@@ -142,9 +148,18 @@ class Metrics:
             HealthStatistic, batch.health.sum(axis=0, dtype=np.float64).tolist(), strict=False
         ):
             self._deviations.labels(index.station, statistic.name).inc(deviation)
+        self._count_compared(index, batch)
         novelty = self._novelty.labels(index.station)
         for share in (batch.novelty.astype(np.float64) / max(index.novelty_at_most, LEAST_NOVELTY)).tolist():
             novelty.observe(share)
+
+    def _count_compared(self, index: Index, batch: VerdictBatch) -> None:
+        if batch.residuals is None:
+            if index.reference_map != "none":
+                self._compared.labels(index.station, ReferenceMap.NONE.name).inc(len(batch))
+            return
+        for reference, count in zip(*np.unique(batch.residuals.reference, return_counts=True), strict=True):
+            self._compared.labels(index.station, ReferenceMap(reference).name).inc(count)
 
 
 class StateCollector(Collector):

@@ -6,6 +6,7 @@ be encoded for a whole batch costs less again; docs/adr/0002-synchronous-grpc-se
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -322,7 +323,8 @@ def _open_answers(answers: RepeatedCompositeFieldContainer[AnyAnswer], answered:
 def _verdict_columns(results: Results) -> VerdictColumns:
     columns = results.columns
     if not isinstance(columns, VerdictColumns):
-        columns = results.columns = VerdictColumns(cast("VerdictBatch", results.batch))
+        batch = cast("VerdictBatch", results.batch)
+        columns = results.columns = VerdictColumns(replace(batch, residuals=None) if results.omits_residuals else batch)
     return columns
 
 

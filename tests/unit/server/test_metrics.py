@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from miwake.server.batcher import Computed
 from miwake.server.compute import answer
 from miwake.server.errors import AddressError
-from miwake.server.jobs import Job, Task
+from miwake.server.jobs import AS_USUAL, Job, Task, Wishes
 from miwake.server.metrics import Metrics, exposed
 from support.index import POISON, FakeIndex
 from support.jobs import make_job
@@ -69,6 +70,33 @@ def test_verdicts_are_counted_by_label_and_decision() -> None:
 
     assert counted(samples, "miwake_verdicts_total", station="line1", label="0", decision="PASS") == 2
     assert counted(samples, "miwake_verdicts_total", station="line1", label="3", decision="REJECT") == 1
+
+
+def with_templates(index: FakeIndex, *, wishes: Wishes = AS_USUAL) -> Job:
+    """Return a job of three vectors, of which the first brings a template."""
+    job = make_job(index, 0.01, 0.02, 0.31, task=Task.CLASSIFY, wishes=wishes)
+    templates = np.full_like(job.items.vectors, np.nan)
+    templates[0] = job.items.vectors[2]
+    return replace(job, items=replace(job.items, templates=templates))
+
+
+@pytest.mark.parametrize("wishes", [AS_USUAL, Wishes(omit_residuals=True)])
+def test_verdicts_are_counted_by_the_map_that_they_were_compared_with(wishes: Wishes) -> None:
+    samples = after([with_templates(FakeIndex(), wishes=wishes)])
+
+    assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="TEMPLATE") == 1
+    assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="NONE") == 2
+
+
+def test_templates_that_do_not_come_are_counted_only_where_they_are_regarded() -> None:
+    regarding = FakeIndex()
+    regarding.reference_map = "template"
+
+    samples = after([make_job(regarding, 0.01, 0.02, task=Task.CLASSIFY)])
+    others = after([make_job(FakeIndex(), 0.01, 0.02, task=Task.CLASSIFY)])
+
+    assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="NONE") == 2
+    assert not any(name == "miwake_compared_verdicts_total" for name, _ in others)
 
 
 def test_a_batch_of_two_callers_is_counted_once() -> None:
