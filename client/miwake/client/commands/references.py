@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from miwake.client.references import ReferenceChange
 
 MOST_IN_A_CALL = 256
-"""References added by one call: 1.4 MB of vectors of 1,404 values."""
+"""References added by one call: 1.4 MB of vectors of 1,404 values, and as much of templates."""
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of references.")]
 Actor = Annotated[str | None, typer.Option(help="Who makes the change, for the history; by default the user.")]
