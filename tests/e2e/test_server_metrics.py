@@ -40,7 +40,13 @@ def test_a_running_server_tells_what_it_has_answered(small_station: SmallStation
     assert passed == decisions.count("PASS")
     [(generation, _)] = found["miwake_generation"]
     assert (generation["station"], generation["generation"]) == (STATION, "g000001")
-    assert {labels["stage"] for labels, _ in found["miwake_stage_seconds_count"]} == {"queue", "compute", "encode"}
+    counts = {labels["stage"]: value for labels, value in found["miwake_stage_seconds_count"]}
+    assert counts.keys() == {"queue", "compute", "encode", "embed", "search", "rerank", "judge"}
+    n_of_verdicts = counts["compute"] - 1  # the other batch was a search for neighbours
+    assert [counts[stage] for stage in ("embed", "search", "rerank", "judge")] == [n_of_verdicts] * 4
+    seconds = {labels["stage"]: value for labels, value in found["miwake_stage_seconds_sum"]}
+    in_stages = sum(seconds[stage] for stage in ("embed", "search", "rerank", "judge"))
+    assert 0 < in_stages <= seconds["compute"]
     assert found["miwake_queued_vectors"] == [({}, 0.0)]
     assert found["miwake_refused"] == [({"station": STATION}, 0.0)]
 

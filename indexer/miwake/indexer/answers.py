@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
@@ -167,6 +168,8 @@ class VerdictBatch:
     neighbours : NeighbourBatch
     residuals : ResidualBatch, or None
         None where no template was given and the generation compares with none of its own.
+    stage_seconds : mapping of stage to float
+        How long each of ``laps``' stages took; empty where nobody looked at the clock.
     """
 
     labels: NDArray[np.int32]
@@ -184,6 +187,7 @@ class VerdictBatch:
     anchor_distances: NDArray[np.float32]
     neighbours: NeighbourBatch
     residuals: ResidualBatch | None = None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

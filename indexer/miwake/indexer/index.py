@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import InvalidVectorError, PairsNotCalibratedError
+from miwake.indexer.laps import EMBED, Laps
 from miwake.indexer.opened.judging import Judge
 from miwake.indexer.opened.live import LiveReferences
 from miwake.indexer.opened.overlay import make_overlay
@@ -183,8 +184,11 @@ class InspectionIndex:
         """
         if templates is not None and templates.shape != vectors.shape:
             raise InvalidVectorError(expected=f"{vectors.shape}, as the queries", actual=templates.shape)
+        laps = Laps()
         embedded = self._embed(vectors, n_neighbours, least=0)
-        return self._judge.judge(vectors, embedded, Asked(n_neighbours=n_neighbours, options=options), templates)
+        laps.end(EMBED)
+        asked = Asked(n_neighbours=n_neighbours, options=options)
+        return self._judge.judge(vectors, embedded, asked, templates, laps)
 
     @property
     def pairs(self) -> PairCalibration:

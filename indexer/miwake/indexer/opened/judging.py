@@ -8,6 +8,7 @@ import numpy as np
 
 from miwake.indexer.answers import VerdictBatch
 from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.laps import JUDGE, RESIDUALS
 from miwake.indexer.opened.found import Found
 from miwake.indexer.opened.querying import Asked, find
 from miwake.indexer.opened.reference_maps import ServedMaps
@@ -22,6 +23,7 @@ from miwake.indexer.verdict.weighing import vote_failure_modes, weigh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from miwake.indexer.laps import Laps
     from miwake.indexer.opened.contents import IndexContents
     from miwake.indexer.opened.live import LiveReferences
     from miwake.indexer.search.candidates import Candidates
@@ -70,15 +72,19 @@ class Judge:
         vectors: NDArray[np.float32],
         embedded: NDArray[np.float32],
         asked: Asked,
-        templates: NDArray[np.float32] | None = None,
+        templates: NDArray[np.float32] | None,
+        laps: Laps,
     ) -> VerdictBatch:
         """Return the verdicts on (Q, V) vectors with (Q, D) embeddings; ``asked`` is about the neighbours shown."""
         n_candidates = min(self._calibration.rerank.n_candidates, self._references.n_counted)
-        candidates = self._references.find_voters(vectors, embedded, n_candidates)
+        candidates = self._references.find_voters(vectors, embedded, n_candidates, laps)
         anchors = self._references.anchors
         all_distances = anchors.all_distances(embedded)
         weighed = self._weigh(candidates, anchors.nearest_of_class(all_distances))
+        laps.end(JUDGE)
         residuals, terms = self._maps.compare(vectors, templates)
+        if residuals is not None:
+            laps.end(RESIDUALS)
         probabilities, rejects = self._probabilities(weighed, terms)
         answered = weighed.method_columns[:, self._method - 1]
         if rejects is not None:
@@ -92,9 +98,12 @@ class Judge:
         health = self._embedder.health(vectors)
         beyond = beyond_limits(health, thresholds.health_at_most)
         order = all_distances.argsort(axis=1, kind="stable")
+        failure_modes = self._vote_failure_modes(candidates, weighed, answered)
+        neighbours = self._references.neighbours(self._shown(vectors, embedded, asked, candidates, weighed))
+        laps.end(JUDGE)
         return VerdictBatch(
             labels=self.classes.labels[answered],
-            failure_modes=self._vote_failure_modes(candidates, weighed, answered),
+            failure_modes=failure_modes,
             decisions=hold_back(decisions, beyond),
             reasons=reasons_for(decisions, passes, likelihoods.reject, beyond),
             probabilities=likelihoods.label.astype(np.float32),
@@ -106,8 +115,9 @@ class Judge:
             method_labels=self.classes.labels[weighed.method_columns],
             anchor_labels=anchors.labels[order],
             anchor_distances=np.take_along_axis(all_distances, order, axis=1),
-            neighbours=self._references.neighbours(self._shown(vectors, embedded, asked, candidates, weighed)),
+            neighbours=neighbours,
             residuals=residuals,
+            stage_seconds=laps.seconds,
         )
 
     def _with_newcomers(self, answered: NDArray[np.intp], candidates: Candidates) -> NDArray[np.intp]:

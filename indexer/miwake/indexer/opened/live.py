@@ -9,6 +9,7 @@ import numpy as np
 
 from miwake.indexer.answers import NeighbourBatch
 from miwake.indexer.errors import ArtifactCorruptError
+from miwake.indexer.laps import RERANK, SEARCH, Laps
 from miwake.indexer.opened.matching import SnapshotColumns, matches
 from miwake.indexer.opened.overlay import overlaid_anchors
 from miwake.indexer.search.candidates import Candidates, RerankSpace, measure, measure_every, nearest
@@ -137,23 +138,28 @@ class LiveReferences:
         n_candidates : int
             M; at most ``n_counted``.
         """
-        found, added = self._find_both(vectors, embedded, n_candidates)
+        found, added = self._find_both(vectors, embedded, n_candidates, Laps())
         return found if added is None else nearest(found.beside(added), n_candidates)
 
-    def find_voters(self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int) -> Candidates:
+    def find_voters(
+        self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int, laps: Laps
+    ) -> Candidates:
         """Return the M nearest of the generation, and besides what was added and is as near as the last of them.
 
         What was added takes no place away, so that a new reject cannot keep another reject from voting. At most M of
         the added are returned; where a query has fewer than another, the rest is infinitely far, and comes last.
         """
-        found, added = self._find_both(vectors, embedded, n_candidates)
+        found, added = self._find_both(vectors, embedded, n_candidates, laps)
         if added is None:
+            laps.end(RERANK)
             return found
         reach = found.distances[:, -1:] if found.distances.shape[1] == n_candidates else np.float32(np.inf)
         near = added.beyond(reach)
         n_near = int(np.isfinite(near.distances).sum(axis=1).max())
         near = nearest(near, min(n_near, n_candidates))
-        return nearest(found.beside(near), found.positions.shape[1] + near.positions.shape[1])
+        every = nearest(found.beside(near), found.positions.shape[1] + near.positions.shape[1])
+        laps.end(RERANK)
+        return every
 
     @property
     def has_added(self) -> bool:
@@ -165,11 +171,11 @@ class LiveReferences:
         return np.asarray(positions >= self._n_stored)
 
     def _find_both(
-        self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int
+        self, vectors: NDArray[np.float32], embedded: NDArray[np.float32], n_candidates: int, laps: Laps
     ) -> tuple[Candidates, Candidates | None]:
         """Return the M nearest of the generation, nearest first, and all that were added, in no order."""
         queries = embedded if self._space.is_embedding else self._rows.to_unit_scale(vectors)
-        found = self._find_stored(embedded, queries, n_candidates)
+        found = self._find_stored(embedded, queries, n_candidates, laps)
         if self._overlay is None or not len(self._overlay):
             return found, None
         embeddings = self._overlay.embeddings
@@ -177,13 +183,14 @@ class LiveReferences:
         return found, measure_every(embedded, embeddings, self._space.over(references), queries, first=self._n_stored)
 
     def _find_stored(
-        self, embedded: NDArray[np.float32], queries: NDArray[np.float32], n_candidates: int
+        self, embedded: NDArray[np.float32], queries: NDArray[np.float32], n_candidates: int, laps: Laps
     ) -> Candidates:
         """Search the generation; as many more are proposed as are masked, so that enough are left."""
         n_masked = len(self._masked)
         n_found = min(n_candidates, self._n_stored - n_masked)
         n_proposed = min(n_candidates + n_masked, self._n_stored)
         positions = propose(self._contents.faiss_index, embedded, n_proposed)
+        laps.end(SEARCH)
         found = measure(positions, embedded, self._contents.embeddings, self._space, queries)
         if n_masked:
             found = found.without(self._masked)
