@@ -80,7 +80,7 @@ class Metrics:
         self._pairs = Counter("miwake_pairs", "Pairs that were compared.", ("station",), registry=self.registry)
         self._stages = Histogram(
             "miwake_stage_seconds",
-            "Time of a request in the queue, of a batch being computed, each stage of that, of a response being encoded.",
+            "Time of a request in the queue, of a batch computed, of each stage of that, of a response encoded.",
             ("stage",),
             buckets=SECONDS,
             registry=self.registry,

@@ -53,8 +53,9 @@ class InvertedLists:
             return None
         # Not by ``reconstruct_n``, which other libraries patch.
         flat: Any = faiss.downcast_index(index.quantizer)
-        # A copy: where the file is mapped they need not lie at a multiple of four bytes, which BLAS wants.
-        centres = np.array(faiss.rev_swig_ptr(flat.get_xb(), index.nlist * index.d)).reshape(index.nlist, index.d)
+        # In a mapped file they may lie at any byte; BLAS wants a multiple of four.
+        stored = np.require(faiss.rev_swig_ptr(flat.get_xb(), index.nlist * index.d), requirements="A")
+        centres = stored.reshape(index.nlist, index.d)
         found, numbers = index.invlists, range(index.nlist)
         codes = [int(found.get_codes(one)) for one in numbers]
         ids = [int(found.get_ids(one)) for one in numbers]
