@@ -22,7 +22,9 @@ labels = st.sampled_from([0, 7, -(2**31), 2**31 - 1])
 values = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4, unique=True).filter(
     lambda one: max(one) - min(one) > 0.1
 )
-rows = st.tuples(values, labels, texts, texts, texts, st.sampled_from(["", "train", "test"]), texts)
+no_template = st.just([float("nan")] * 4)
+templates = st.one_of(no_template, values, st.sampled_from([[0.0] * 4, [0.0, 0.5, 1.0, 0.25]]))
+rows = st.tuples(values, labels, texts, texts, texts, st.sampled_from(["", "train", "test"]), texts, templates)
 ids = st.one_of(st.sampled_from(["a", "b", "c"]), texts.filter(bool))
 added = st.tuples(st.dictionaries(ids, rows, min_size=1, max_size=4), texts)
 relabelled = st.tuples(st.integers(0, 9), labels, texts)
@@ -43,6 +45,7 @@ def records_of(batch: dict[str, Any], source: str) -> Records:
         source=source,
         heat_map_shape=SHAPE,
         pass_labels=(0,),
+        templates=np.array(columns[7], dtype=np.float32),
     )
 
 
@@ -68,7 +71,9 @@ def everything(folder: Path) -> list[Any]:
         comparable = [
             one | {"vectors": one["vectors"].tobytes(), "labels": one["labels"].tolist()} for one in snapshots
         ]
-        return [store.schema, [store.at(one) for one in revisions], comparable, history]
+        found = [store.templates(snapshots[one]["ids"], one) for one in revisions]
+        templates = [None if one is None else one.tobytes() for one in found]
+        return [store.schema, [store.at(one) for one in revisions], comparable, history, templates]
 
 
 @settings(deadline=None, max_examples=60)

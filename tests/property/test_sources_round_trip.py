@@ -36,6 +36,10 @@ def records(draw: st.DrawFn) -> Records:
     n_rows, (rows, columns) = draw(ROWS), draw(st.sampled_from([(1, 2), (2, 2), (3, 2)]))
     values = draw(st.sampled_from([FLOATS, BYTES]))
     vectors = draw(arrays(np.float32, (n_rows, rows * columns), elements=values))
+    templates = draw(st.one_of(st.none(), arrays(np.float32, vectors.shape, elements=values)))
+    if templates is not None:
+        templates = with_spread(templates)
+        templates[draw(arrays(np.bool_, n_rows))] = np.nan
     texts = [tuple(draw(st.lists(TEXT, min_size=n_rows, max_size=n_rows))) for _ in range(3)]
     split = st.sampled_from(["train", "test", ""])
     return Records(
@@ -50,6 +54,7 @@ def records(draw: st.DrawFn) -> Records:
         source="drawn",
         heat_map_shape=(rows, columns),
         pass_labels=tuple(sorted(draw(st.sets(st.integers(-5, 5), max_size=3)))),
+        templates=None if templates is None or np.isnan(templates).all() else templates,
     )
 
 
@@ -62,6 +67,8 @@ def test_what_was_written_as_parquet_is_read_back_bit_for_bit(tmp_path: Path, wr
     read = read_records(path)
 
     assert read.vectors.tobytes() == written.vectors.tobytes()
+    assert (read.templates is None) == (written.templates is None)
+    assert read.templates is None or read.templates.tobytes() == written.templates.tobytes()  # type: ignore[union-attr]
     assert read.labels.tolist() == written.labels.tolist()
     assert read.row_hashes() == written.row_hashes()
     assert (read.failure_modes, read.ids, read.parts, read.groups, read.splits, read.times) == (
