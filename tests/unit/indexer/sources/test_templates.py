@@ -52,8 +52,8 @@ def as_npz(folder: Path) -> Path:
 
 
 def as_npz_of_maps(folder: Path) -> Path:
-    maps = {"vectors": vectors().reshape(6, 2, 2), "templates": TEMPLATES.reshape(6, 2, 2)}
-    np.savez(folder / "a.npz", labels=np.zeros(6, dtype=int), **maps)
+    maps, templates = vectors().reshape(6, 2, 2), TEMPLATES.reshape(6, 2, 2)
+    np.savez(folder / "a.npz", vectors=maps, labels=np.zeros(6, dtype=int), templates=templates)
     return folder / "a.npz"
 
 
