@@ -338,8 +338,8 @@ Global___Neighbours: _TypeAlias = Neighbours  # noqa: Y015
 
 @_typing.final
 class Residuals(_message.Message):
-    """What is left of the vector when its reference map, moved to where it fits best, has been taken away. All but the
-    shifts are measured on maps in units of the trained value range, 0 … 1.
+    """What is left of the vector when its reference map, moved by up to two cells to where it fits best, has been taken away.
+    Measured over the cells in which both maps lie, on a scale of 0 … 1, the trained value range.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -359,9 +359,9 @@ class Residuals(_message.Message):
     reference: Global___ReferenceMap.ValueType
     """What the vector was compared with."""
     shift_rows: _builtins.int
-    """How far the reference map was moved to fit best, in rows of the heat map."""
+    """By how many rows the reference map was moved down."""
     shift_columns: _builtins.int
-    """The same in columns."""
+    """By how many columns it was moved to the right."""
     beta: _builtins.float
     """SOART3 scale: what the reference map is multiplied with to fit the vector; 1 where the gains agree."""
     eta: _builtins.float
