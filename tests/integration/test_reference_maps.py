@@ -151,7 +151,9 @@ def test_what_is_kept_for_thresholds_is_what_is_served(world: World) -> None:
     found = escapes_at(scores.reject_probabilities, is_reject, 0.05, np.ones((1, len(scores))))[0]
 
     assert found == pytest.approx(residuals.escapes.with_terms)
+    assert residuals.labels is not None
     labelled_pass = np.isin(scores.answered, index.pass_labels)
+    assert labelled_pass[is_reject].mean() == pytest.approx(residuals.labels.escape_rate)
     assert (labelled_pass == (scores.reject_probabilities < 0.5)).all()
 
 

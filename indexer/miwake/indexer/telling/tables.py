@@ -73,6 +73,7 @@ def residuals_text(residuals: ResidualCalibration | None) -> str:
         f"overkill {escapes.without:.2%} of {residuals.n_rejects} rejects escape without them, "
         f"{escapes.with_terms:.2%} with them: {100 * escapes.gain:.2f} points fewer "
         f"[{100 * escapes.low:.2f}, {100 * escapes.high:.2f}] over {residuals.n_parts} parts"
+        + ("" if residuals.labels is None else f"; labels that follow them: {_rates(residuals.labels)}")
     )
 
 

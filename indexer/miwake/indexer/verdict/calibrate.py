@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from miwake.indexer.verdict.calibration import (
     Evidence,
     Measured,
     RerankSettings,
+    ResidualCalibration,
     ThresholdSet,
     VoteSettings,
 )
@@ -34,7 +35,7 @@ from miwake.indexer.verdict.cross_fitting import (
 )
 from miwake.indexer.verdict.match import histogram
 from miwake.indexer.verdict.measuring import Bench, Sample
-from miwake.indexer.verdict.offering import offer_residuals
+from miwake.indexer.verdict.offering import Offer, offer_residuals
 from miwake.indexer.verdict.pair_measuring import measure_pairs
 from miwake.indexer.verdict.pairs import calibrate_pairs
 from miwake.indexer.verdict.probability import fit_probabilities
@@ -156,7 +157,7 @@ def calibrate(
             novelty_false_alarms=NOVELTY_FALSE_ALARMS,
         ),
         pairs=calibrate_pairs(measure_pairs(bench, rows, rerank, mix, seed=seed)),
-        residuals=offer.calibration,
+        residuals=_with_rates(bench, offer),
         evidence=Evidence(
             n_rows=len(scores),
             n_parts=scores.n_parts,
@@ -246,6 +247,12 @@ def _choose_rerank(bench: Bench, vote: VoteSettings, n_candidates: int) -> tuple
             right[settings] = found[:, LabelMethod.SOART3_VOTE - 1] == bench.truth
     accuracy = {f"{one.space} {one.p_eta}/{one.p_gamma}": float(hits.mean()) for one, hits in right.items()}
     return best_beyond_chance(right, usual=next(iter(right))), accuracy
+
+
+def _with_rates(bench: Bench, offer: Offer) -> ResidualCalibration | None:
+    """Return what was offered with what the labels reach that follow it."""
+    told = offer.calibration
+    return told if told is None or told.model is None else replace(told, labels=_rates(bench, offer.answered))
 
 
 def _rates(bench: Bench, found: NDArray[np.intp]) -> Measured:

@@ -168,6 +168,8 @@ class ResidualCalibration:
         Theirs, with the terms and without.
     model : ResidualModel or None
         None where the terms do not cut escapes beyond chance: they are not taken.
+    labels : Measured or None
+        What labels reached that follow them, on all calibration rows; None where they are not taken.
     """
 
     reference_map: OfferedMap
@@ -176,6 +178,7 @@ class ResidualCalibration:
     n_rejects: int
     escapes: MatchedEscapes
     model: ResidualModel | None = None
+    labels: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,5 +203,5 @@ class Calibration:
     @property
     def reference_map(self) -> ReferenceMapName:
         """What the probabilities of *reject* weigh residuals against, if anything."""
-        taken = self.residuals is not None and self.residuals.model is not None
-        return self.residuals.reference_map if taken and self.residuals is not None else "none"
+        residuals = self.residuals
+        return "none" if residuals is None or residuals.model is None else residuals.reference_map
