@@ -57,7 +57,7 @@ def _options(source: str) -> dict[str, int]:
     for option in options.split(",") if options else ():
         match = re.fullmatch(r"(seed|parts|templates)=(\d{1,9})", option, re.ASCII)
         if match is None:
-            message = f"{source}: {option!r}, expected {NAME}:seed=NUMBER,parts=NUMBER"
+            message = f"{source}: {option!r}, expected {NAME}:seed=NUMBER,parts=NUMBER,templates=1"
             raise DataError(message)
         numbers[match[1]] = int(match[2])
     return numbers

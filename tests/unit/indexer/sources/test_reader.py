@@ -64,6 +64,13 @@ def test_the_built_in_data_pass_the_checks_of_the_reader() -> None:
     assert found.warnings == ()
 
 
+def test_built_in_data_may_bring_templates() -> None:
+    found, generated = read_records("synthetic:parts=60,templates=1"), generate(n_parts=60, with_templates=True)
+
+    np.testing.assert_array_equal(found.vectors, generated.vectors)
+    np.testing.assert_array_equal(found.templates, generated.templates)
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
