@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from miwake.inspection.v1 import vector_pb2
 from miwake.server.compute import answer
 from miwake.server.jobs import Delivery, Task
-from support.index import FakeIndex
+from support.index import N_VALUES, FakeIndex, vector_of
 from support.jobs import make_job
 
 if TYPE_CHECKING:
@@ -26,8 +29,12 @@ def delivery(
     first_sequence: int = 0,
     context: vector_pb2.InspectionContext | None = None,
     n_neighbours: int = 4,
+    templates: tuple[float, ...] = (),
 ) -> Delivery:
-    """Return what a call gets for vectors by their first value; NaN for one that is refused."""
+    """Return what a call gets for vectors by their first value; NaN for one that is refused.
+
+    Templates are as many, by their first value, NaN for none; or there are none at all.
+    """
     job = make_job(
         index or FakeIndex(),
         *firsts,
@@ -37,7 +44,9 @@ def delivery(
         n_neighbours=n_neighbours,
     )
     serialised = None if context is None else context.SerializeToString()
-    job = replace(job, items=replace(job.items, contexts=[serialised] * len(job.items)))
+    beside = np.array([np.full(N_VALUES, np.nan) if isnan(one) else vector_of(one) for one in templates], dtype="f4")
+    items = replace(job.items, contexts=[serialised] * len(job.items), templates=beside if templates else None)
+    job = replace(job, items=items)
     return Delivery(
         answered=tuple(answer([job])), index=job.index, queue_ms=0.5, compute_ms=2.0, batch_size=len(firsts)
     )

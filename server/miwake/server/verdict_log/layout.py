@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Kept as the databases' ``user_version``."""
 
 APPLICATION_ID = 0x6D69776B
@@ -87,8 +87,12 @@ VERDICT: Mapping[str, Kind] = {
     "method": "TEXT",
     **{f"health_{statistic}": "REAL" for statistic in HEALTH},
     **_nearest_columns(),
+    "compared_with": "TEXT",
 }
 """Columns of ``answers``: the verdict; NULL where there is none."""
+
+SINCE = {"compared_with": 2}
+"""Columns that segments of earlier formats lack, by the format that brought them."""
 
 ANSWERS = {"answered_by": "INTEGER", **REQUEST, **ERROR, **VERDICT}
 """Columns of ``answers`` in the order in which rows are inserted."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from miwake.server.errors import VerdictLogError
 from miwake.server.verdict_log.folder import segments
-from miwake.server.verdict_log.layout import COLUMNS, FORMAT_VERSION
+from miwake.server.verdict_log.layout import COLUMNS, FORMAT_VERSION, SINCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,6 +134,7 @@ class VerdictLog:
         """Yield what a segment answers; what goes wrong with it is noted, and ends the reading of this one only."""
         try:
             with closing(_open(segment)) as connection:
+                query = _in_format_of(connection, query)
                 if connection.execute("PRAGMA application_id").fetchone() != (0,):  # else its making was cut off
                     yield from connection.execute(query, values)
         except sqlite3.Error as error:
@@ -152,10 +153,24 @@ def _open(segment: Path) -> sqlite3.Connection:
 
 
 def _check_version(connection: sqlite3.Connection, segment: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = _version(connection)
     if version > FORMAT_VERSION:
         message = f"{segment}: format {version}, and this release reads up to {FORMAT_VERSION}: take a newer miwake"
         raise VerdictLogError(message)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _in_format_of(connection: sqlite3.Connection, query: str) -> str:
+    """Return a query with NULL for the columns that a segment of an earlier format does not have."""
+    version = _version(connection)
+    for name, since in SINCE.items():
+        if version < since:
+            query = query.replace(name, f"NULL AS {name}")
+    return query
 
 
 def _microseconds(time: datetime) -> int:

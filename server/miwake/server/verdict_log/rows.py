@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from miwake.indexer.answers import Decision, DecisionReason, LabelMethod
+from miwake.indexer.answers import Decision, DecisionReason, LabelMethod, ReferenceMap
 from miwake.inspection.v1 import vector_pb2
 from miwake.server.verdict_log.layout import ERROR, HEALTH, N_NEAREST, VERDICT
 
@@ -23,6 +23,7 @@ Value = str | int | float | None
 Row = tuple[Value, ...]
 
 DECISIONS = {decision.value: decision.name for decision in Decision}
+MAPS: dict[int, str | None] = {one.value: one.name if one else None for one in ReferenceMap}
 METHODS = {method: method.name for method in LabelMethod}
 NO_VERDICT: Row = (None,) * len(VERDICT)
 NO_CONTEXT: Row = (None,) * 6
@@ -112,6 +113,7 @@ def _verdict_rows(batch: VerdictBatch) -> list[Row]:
         [METHODS[batch.method]] * n_rows,
         *_columns(batch.health, len(HEALTH)),
         *_nearest(batch.neighbours),
+        nothing if batch.residuals is None else [MAPS[code] for code in batch.residuals.reference.tolist()],
     ]
     return list(zip(*columns, strict=True))
 

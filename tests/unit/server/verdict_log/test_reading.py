@@ -112,8 +112,34 @@ def test_a_segment_of_a_later_format_is_refused_by_its_version(folder: Path) -> 
     with closing(sqlite3.connect(newest)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(VerdictLogError, match=r"format 99, and this release reads up to 1: take a newer miwake"):
+    with pytest.raises(VerdictLogError, match=r"format 99, and this release reads up to 2: take a newer miwake"):
         list(VerdictLog(folder).rows())
+
+
+def into_format_1(segment: Path) -> None:
+    """Take away what format 2 brought."""
+    with closing(sqlite3.connect(segment)) as connection:
+        (view,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'verdicts'").fetchone()
+        connection.execute("DROP VIEW verdicts")
+        connection.execute("ALTER TABLE answers DROP COLUMN compared_with")
+        connection.execute(view.replace(", answers.compared_with", ""))
+        connection.execute("PRAGMA user_version = 1")
+
+
+def test_segments_of_an_earlier_format_are_read_beside_newer_ones(tmp_path: Path) -> None:
+    for time in (AT_NINE, AT_TEN):
+        segment = Segment.create(tmp_path)
+        segment.append([Entry(delivery(0.25, templates=(0.5,)), "", at(time))])
+        segment.close()
+    into_format_1(min(tmp_path.glob("*.verdicts.db")))
+    log = VerdictLog(tmp_path)
+
+    rows = list(log.rows())
+
+    assert log.damaged == []
+    assert [row[COLUMNS.index("label")] for row in rows] == [2, 2]
+    assert [row[COLUMNS.index("compared_with")] for row in rows] == [None, "TEMPLATE"]
+    assert sum(log.count().values()) == 2
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

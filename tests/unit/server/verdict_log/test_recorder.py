@@ -73,6 +73,14 @@ def test_a_row_holds_the_verdict_and_what_gave_it(tmp_path: Path) -> None:
     assert (row["error"], row["error_message"]) == (None, None)
 
 
+def test_a_row_tells_whether_the_vector_was_compared_with_a_map(tmp_path: Path) -> None:
+    with VerdictRecorder(writer(tmp_path)) as recorder:
+        recorder.record(delivery(0.25, 0.5, templates=(0.125, math.nan)), stream_id="", told=Told())
+        recorder.record(delivery(0.75), stream_id="", told=Told())
+
+    assert [row["compared_with"] for row in read_rows(tmp_path)] == ["TEMPLATE", None, None]
+
+
 def test_vectors_without_a_verdict_are_rows_with_their_error(tmp_path: Path) -> None:
     with VerdictRecorder(writer(tmp_path)) as recorder:
         recorder.record(delivery(0.25, math.nan, POISON, 0.5, unreadable=(1,)), stream_id="", told=Told())
