@@ -145,11 +145,11 @@ class AsyncStream:
 
     def _take(self, item: Vector | Inspection) -> None:
         try:
-            self.flow.take(pack(item))
+            packed = pack(item)
         except InvalidQueryError as error:
             message = f"vector {self.flow.n_taken}: {error}"
             raise InvalidQueryError(message) from error
-        if self.flow.may_send:
+        if self.flow.take(packed):
             self._message_is_ready.set()
 
     async def _next_answers(self) -> list[Answer] | None:

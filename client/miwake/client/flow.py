@@ -138,10 +138,11 @@ class Flow:
         """Whether another call can go on with the stream: the server knows how, or has not answered anything yet."""
         return self._is_acknowledged or not self.n_answered
 
-    def take(self, vector: PackedVector) -> None:
-        """Add a vector that came from the producer."""
+    def take(self, vector: PackedVector) -> bool:
+        """Add a vector that came from the producer; return whether a message should go out now."""
         self.n_taken += 1
         self._waiting.append(vector)
+        return self.may_send
 
     def hold_s(self, now: float) -> float:
         """Return how long the server wants nothing, in seconds."""

@@ -89,7 +89,9 @@ class BlockingStream:
             self._watcher.start()
             while (answers := self._next_answers()) is not None:
                 for answer in answers:
-                    self._free_slot()
+                    self.flow.n_handed_over += 1
+                    if self._producer_waits:
+                        self._free_slot()
                     yield answer
                 self._wake_producer()
             if self._failure is not None:
@@ -158,8 +160,7 @@ class BlockingStream:
             message = f"vector {self.flow.n_taken}: {error}"
             raise InvalidQueryError(message) from error
         self._is_pulling = False
-        self.flow.take(packed)
-        if self.flow.may_send:
+        if self.flow.take(packed):
             with self._lock:
                 self._message_is_ready.notify_all()
 
@@ -223,8 +224,7 @@ class BlockingStream:
         return unpack_answers(response, first)
 
     def _free_slot(self) -> None:
-        self.flow.n_handed_over += 1
-        if self._producer_waits and self.flow.n_free >= self._n_worth_waking:
+        if self.flow.n_free >= self._n_worth_waking:
             self._wake_producer()
 
     def _wake_producer(self) -> None:

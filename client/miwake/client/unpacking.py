@@ -66,7 +66,7 @@ def unpack_answers(
         raise _about(error, len(response.answers), first) from error
     read = _read(response.answers, first, len(rows))
     residuals: list[Residuals | None] = [None] * len(rows)
-    for sequence, row, message in read.judged:
+    for sequence, row, message in zip(read.sequences, read.rows, read.judged, strict=True):
         if message.HasField("residuals"):
             residuals[row] = unpack_residuals(message, sequence)
     verdicts = read.of_rows(rows.verdicts(residuals))
@@ -99,41 +99,64 @@ def _about(error: ProtocolError, n_answers: int, first: int = 0) -> ProtocolErro
 
 
 class _Columns(NamedTuple):
-    """The answers of a message; ``judged`` has sequence, row and message of those without an error."""
+    """The answers of a message; of those without an error, which are ``judged``, also sequences and rows."""
 
     ids: list[str]
     contexts: list[InspectionContext | None]
     errors: list[ItemError | None]
-    judged: list[tuple[int, int, Any]]
+    judged: list[Any]
+    sequences: list[int]
+    rows: list[int]
 
     def of_rows(self, found: Sequence[Found]) -> Iterable[Found | None]:
         """Return what each answer's row holds, None where it has an error."""
-        rows = (found[row] for _, row, _ in self.judged)
-        return rows if len(self.judged) == len(self.errors) else (None if one else next(rows) for one in self.errors)
+        rows = iter(self.rows)
+        if len(self.rows) == len(self.errors):
+            return map(found.__getitem__, rows)
+        return (found[next(rows)] if error is None else None for error in self.errors)
 
 
 def _read(
-    messages: Iterable[answer_pb2.Answer | inspection_service_pb2.NeighboursAnswer], first: int, n_rows: int
+    answers: Iterable[answer_pb2.Answer | inspection_service_pb2.NeighboursAnswer], first: int, n_rows: int
 ) -> _Columns:
-    read = _Columns([], [], [], [])
-    next_row = 0
-    for sequence, message in enumerate(messages, start=first):
-        outcome = _checked_outcome(message, sequence)
-        read.ids.append(message.id)
-        read.contexts.append(unpack_context(message) if message.HasField("context") else None)
-        if outcome == "error":
-            read.errors.append(unpack_error(message.error))
-            continue
-        read.errors.append(None)
-        judged = getattr(message, outcome)
-        row = judged.row
-        if not next_row <= row < n_rows or not (row or judged.HasField("row")):
-            given = row if judged.HasField("row") else "none"
-            text = f"answer {sequence}: row {given} of the arrays, expected one of {next_row} … {n_rows - 1}"
+    """Return the answers of a message column by column, which is much less work than one by one."""
+    messages = list(answers)
+    _check_sequences([message.sequence for message in messages], first)
+    outcomes = [message.WhichOneof("outcome") or "" for message in messages]
+    if "" in outcomes:
+        text = f"answer {first + outcomes.index('')} holds neither a verdict nor an error"
+        raise ProtocolError(text)
+    judged = [getattr(one, name) for one, name in zip(messages, outcomes, strict=True) if name != "error"]
+    sequences = [sequence for sequence, name in enumerate(outcomes, start=first) if name != "error"]
+    rows = [one.row for one in judged]
+    if rows != list(range(n_rows)) or (rows and not judged[0].HasField("row")):
+        _check_rows(zip(sequences, judged, strict=True), n_rows)
+    return _Columns(
+        [one.id for one in messages],
+        [unpack_context(one) if one.HasField("context") else None for one in messages],
+        [None if name != "error" else unpack_error(one.error) for one, name in zip(messages, outcomes, strict=True)],
+        judged,
+        sequences,
+        rows,
+    )
+
+
+def _check_sequences(sequences: Sequence[int], first: int) -> None:
+    for expected, sequence in enumerate(sequences, start=first):
+        if sequence != expected:
+            text = f"an answer with sequence {sequence}, expected {expected}"
             raise ProtocolError(text)
-        next_row = row + 1
-        read.judged.append((sequence, row, judged))
-    return read
+
+
+def _check_rows(judged: Iterable[tuple[int, Any]], n_rows: int) -> None:
+    """Check that each answer has a row of its own; some may be of no answer."""
+    following = 0
+    for sequence, message in judged:
+        if not (message.HasField("row") and following <= message.row < n_rows):
+            given = message.row if message.HasField("row") else "none"
+            text = f"answer {sequence}: row {given} of the arrays, expected one of {following} … {n_rows - 1}"
+            raise ProtocolError(text)
+        following = message.row + 1
 
 
 def _check_count(
@@ -142,17 +165,6 @@ def _check_count(
     if len(response.answers) != n_vectors:
         text = f"{len(response.answers)} answers to {n_vectors} vectors"
         raise ProtocolError(text)
-
-
-def _checked_outcome(message: answer_pb2.Answer | inspection_service_pb2.NeighboursAnswer, sequence: int) -> str:
-    if message.sequence != sequence:
-        text = f"an answer with sequence {message.sequence}, expected {sequence}"
-        raise ProtocolError(text)
-    outcome = message.WhichOneof("outcome")
-    if outcome is None:
-        text = f"answer {sequence} holds neither a verdict nor an error"
-        raise ProtocolError(text)
-    return outcome
 
 
 def unpack_residuals(verdict: answer_pb2.Verdict, sequence: int) -> Residuals:
