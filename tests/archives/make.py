@@ -36,19 +36,39 @@ PICTURES_A_PART = 2
 FAINTEST = 15
 """How bright the faintest spot is: some are lost in the noise, so that every decision occurs."""
 
+GOLDEN = "golden"
+"""The station whose references bring templates."""
+
+GOLDEN_PARTS, GOLDEN_LABELS = 200, (0, 21, 0, 33, 0, 62, 0, 92)
+"""Enough rejects and passes among them to weigh templates."""
+
 N_QUERIES = 12
 N_NEIGHBOURS = 7
 ACTOR = "engineer"
 
 
 def made_records(
-    n_parts: int, *, seed: int, name: str, faintest: int = FAINTEST, labels: tuple[int, ...] = tuple(SPOTS)
+    n_parts: int,
+    *,
+    seed: int,
+    name: str,
+    faintest: int = FAINTEST,
+    labels: tuple[int, ...] = tuple(SPOTS),
+    with_templates: bool = False,
 ) -> Records:
-    """Return records of 6 x 7 whole numbers with a bright spot for each class; every column holds something."""
+    """Return records of 6 x 7 whole numbers with a bright spot for each class; every column holds something.
+
+    With templates each part has a pattern of its own, which its template shows without the spot.
+    """
     rng = np.random.default_rng(seed)
     part_labels = np.array([labels[part % len(labels)] for part in range(n_parts)], dtype=np.int32)
     all_labels = np.repeat(part_labels, PICTURES_A_PART)
     maps = rng.normal(90, 20, (len(all_labels), *SHAPE))
+    templates = None
+    if with_templates:
+        patterns = np.random.default_rng((seed, 1)).uniform(0, 130, (n_parts, *SHAPE)).round()
+        templates = np.repeat(patterns, PICTURES_A_PART, axis=0)
+        maps = templates + (maps - 90) / 4
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
     for number, label in enumerate(all_labels.tolist()):
         spot = SPOTS[label]
@@ -69,6 +89,7 @@ def made_records(
         heat_map_shape=SHAPE,
         pass_labels=(0,),
         value_range=(0.0, 255.0),
+        templates=None if templates is None else templates.reshape(n, -1).astype(np.float32),
     )
 
 
@@ -76,14 +97,23 @@ def make_store(folder: Path) -> Path:
     """Make a store: ``changed`` has changes since its last build, ``rolled-back`` serves its first generation.
 
     The embedder of the second tells three of the classes apart as little as it can, so that raw maps re-rank best.
+    The references of the third bring templates, which are weighed.
     """
     store = folder / "store"
-    for name, seed, faintest, last in (("changed", 1, FAINTEST, 92), ("rolled-back", 2, 60, 33)):
-        first = made_records(90, seed=seed, name="first", faintest=faintest)
+    for name, seed, faintest, last in (("changed", 1, FAINTEST, 92), ("rolled-back", 2, 60, 33), (GOLDEN, 3, 80, 92)):
+        golden = name == GOLDEN
+        first = made_records(
+            GOLDEN_PARTS if golden else 90,
+            seed=seed,
+            name="first",
+            faintest=faintest,
+            labels=GOLDEN_LABELS if golden else tuple(SPOTS),
+            with_templates=golden,
+        )
         linear_discriminants(folder / name, replace(first, labels=np.minimum(first.labels, last)))
         build(store, name, first, folder / name)
         station = StationFolder(store / name)
-        rebuild(station, records=made_records(12, seed=seed + 10, name="second"))
+        rebuild(station, records=made_records(12, seed=seed + 10, name="second", with_templates=golden))
         with ReferenceStore.open(station.path) as references:
             references.add(made_records(4, seed=seed + 20, name="third", labels=(92, 21)), actor=ACTOR)
             references.relabel(["first-0", "second-1"], 33, "kratzer", actor=ACTOR)
@@ -96,9 +126,11 @@ def make_store(folder: Path) -> Path:
 def expected(station: Path) -> dict[str, Any]:
     """Return what the station is and answers, as plain values."""
     index = open_live(station)
-    vectors = made_records(N_QUERIES // PICTURES_A_PART, seed=99, name="query").vectors
+    golden = station.name == GOLDEN
+    queries = made_records(N_QUERIES // PICTURES_A_PART, seed=99, name="query", with_templates=golden)
+    vectors, templates = queries.vectors, queries.templates
     vectors[-1] = 255 - vectors[-1] // 3 * 3
-    verdicts = index.classify(vectors, n_neighbours=N_NEIGHBOURS)
+    verdicts = index.classify(vectors, templates=templates, n_neighbours=N_NEIGHBOURS)
     with ReferenceStore.open(station) as references:
         revisions = {revision: references.snapshot(revision) for revision in range(references.revision + 1)}
         history = {one: references.history(one) for one in ("first-0", "first-2", "third-1")}
@@ -109,6 +141,7 @@ def expected(station: Path) -> dict[str, Any]:
         "embedder_id": index.embedder_id,
         "space": index.calibration.rerank.space,
         "queries": whole(vectors),
+        **({} if templates is None else {"templates": whole(templates)}),
         "labels": whole(verdicts.labels),
         "failure_modes": list(verdicts.failure_modes),
         "decisions": [Decision(one).name for one in verdicts.decisions.tolist()],

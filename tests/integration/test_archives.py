@@ -31,28 +31,38 @@ from miwake.indexer.verdict.request import ThresholdRequest
 from miwake.indexer.verdict.scores import read_scores
 from support.archived import ARCHIVES, unpack
 
-STATIONS = ("changed", "rolled-back")
 TOLERANCE = 1e-4
 """Of distances and probabilities; another processor rounds differently, by about 1e-6."""
 
 ABSURD_VERSION = 999
 
 
-@pytest.fixture(params=sorted(path.name.removesuffix(".tar.xz") for path in ARCHIVES.glob("*.tar.xz")))
+NAMES = sorted(path.name.removesuffix(".tar.xz") for path in ARCHIVES.glob("*.tar.xz"))
+
+
+def told_of(name: str) -> dict[str, Any]:
+    """Return by station what the release that wrote an archive answered."""
+    told: dict[str, Any] = json.loads((ARCHIVES / f"{name}.json").read_text(encoding="utf-8"))
+    return told
+
+
+@pytest.fixture(params=NAMES)
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """Return an unpacked store and, by station, what the release that wrote it answered."""
-    return unpack(tmp_path, request.param), json.loads((ARCHIVES / f"{request.param}.json").read_text(encoding="utf-8"))
+    return unpack(tmp_path, request.param), told_of(request.param)
 
 
-@pytest.fixture(params=STATIONS)
-def station(request: pytest.FixtureRequest, archive: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
-    store, expected = archive
-    return store / request.param, expected[request.param]
+@pytest.fixture(params=[f"{name}/{station}" for name in NAMES for station in told_of(name)])
+def station(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    name, one = request.param.split("/")
+    return unpack(tmp_path, name) / one, told_of(name)[one]
 
 
-def answers(index: InspectionIndex, queries: list[list[int]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what an index answers: what must be equal, and what is measured."""
-    verdicts = index.classify(np.array(queries, dtype=np.float32), n_neighbours=N_NEIGHBOURS)
+def answers(index: InspectionIndex, expected: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an index answers to the archived queries: what must be equal, and what is measured."""
+    queries, told = np.array(expected["queries"], dtype=np.float32), expected.get("templates")
+    templates = None if told is None else np.array(told, dtype=np.float32)
+    verdicts = index.classify(queries, templates=templates, n_neighbours=N_NEIGHBOURS)
     equal = {
         "labels": verdicts.labels.tolist(),
         "failure_modes": list(verdicts.failure_modes),
@@ -85,7 +95,7 @@ def test_an_archived_station_is_what_it_was(station: tuple[Path, dict[str, Any]]
 def test_an_archived_station_answers_as_it_did(station: tuple[Path, dict[str, Any]]) -> None:
     folder, expected = station
 
-    equal, measured = answers(open_live(folder), expected["queries"])
+    equal, measured = answers(open_live(folder), expected)
 
     assert equal == {name: expected[name] for name in equal}
     assert {
@@ -122,7 +132,7 @@ def test_an_archived_station_is_described_and_backed_up(station: tuple[Path, dic
     copy = backup(StationFolder(folder), tmp_path / "backup")
 
     assert (described.generation, described.n_references) == (expected["generation"], n_stored(folder))
-    assert answers(open_live(copy.path), expected["queries"])[0] == answers(open_live(folder), expected["queries"])[0]
+    assert answers(open_live(copy.path), expected)[0] == answers(open_live(folder), expected)[0]
 
 
 def n_stored(folder: Path) -> int:
@@ -140,7 +150,7 @@ def test_what_the_first_format_lacks_is_named_with_the_command_that_makes_it(tmp
 def test_an_archived_station_goes_on(station: tuple[Path, dict[str, Any]]) -> None:
     folder, expected = station
     known = len(expected["row_hashes"])
-    before = answers(open_index(folder, "g000001"), expected["queries"])[0]
+    before = answers(open_index(folder, "g000001"), expected)[0]
 
     with ReferenceStore.open(folder) as references:
         references.add(made_records(5, seed=7, name="new"), actor="test")
@@ -149,7 +159,7 @@ def test_an_archived_station_goes_on(station: tuple[Path, dict[str, Any]]) -> No
     rolled_back = roll_back(folder, "g000001")
 
     assert (rebuilt.generation, rebuilt.n_references, n_rebuilt) == ("g000003", known + 10, known + 10)
-    assert answers(rolled_back, expected["queries"])[0] == before
+    assert answers(rolled_back, expected)[0] == before
 
 
 def reseal(folder: Path) -> None:
