@@ -20,9 +20,9 @@ SOURCE = "synthetic:parts=60"
 CLASSIC = "smnrt17"
 NETWORKS: dict[str, tuple[str, ...]] = {
     "default": (),
-    "shallow": ("depth=1",),
-    "four_stages": ("depth=1", "widths=16,32,64,128"),
-    "wide": ("widths=24,48,96",),
+    "three_stages": ("widths=16,32,64",),
+    "narrow_end": ("widths=16,32,64,64",),
+    "deep": ("depth=2",),
 }
 """Name → settings of the default preset that are replaced; docs/recipes.md has their accuracy."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from miwake.indexer.records import is_pass
 from miwake.training.augmentation import augment
 from miwake.training.checkpoints import run_identity
 from miwake.training.device import device_of, embedding_of, seeded, threads
@@ -93,6 +94,7 @@ class Run:
         known = np.unique(rows.fit.labels)
         self.n_classes = len(known)
         self.data = self._labelled(rows.fit.vectors, np.searchsorted(known, rows.fit.labels))
+        self.is_pass = torch.from_numpy(is_pass(rows.fit.labels, rows.fit.pass_labels))
         self.sampler = sampler_of(settings, self.data.classes.numpy(), seed=seed, generator=self.generator)
         self.loss = loss_of(settings, self.data, self._calibration(known), self.generator).to(self.device)
         self.embedder.to(self.device)
@@ -176,14 +178,15 @@ class Run:
         return value
 
     def batch(self, rows: torch.Tensor) -> LabelledVectors:
-        """Return rows as they are trained on: augmented, some with a planted defect, which is a class of its own."""
+        """Return rows as they are trained on, augmented, and behind them copies of passes with a planted defect."""
         shape, settings = self.rows.fit.heat_map_shape, self.settings.augmentation
         vectors, classes = self.data.vectors[rows], self.data.classes[rows]
         n_planted = round(settings.planted * len(rows))
         if n_planted:
-            chosen = torch.randperm(len(rows), generator=self.generator)[:n_planted]
-            vectors[chosen] = planted(vectors[chosen], shape, self.generator)
-            classes[chosen] = self.n_classes
+            passes = rows[self.is_pass[rows]]
+            chosen = passes[torch.randperm(len(passes), generator=self.generator)[:n_planted]]
+            vectors = torch.cat([vectors, planted(self.data.vectors[chosen], shape, self.generator)])
+            classes = torch.cat([classes, torch.full_like(chosen, self.n_classes)])
         return LabelledVectors(augment(vectors, shape, settings, self.mirrors, self.generator), classes)
 
     def _gradient_length(self) -> float:

@@ -90,14 +90,18 @@ def conv_block(n_in: int, n_out: int, *, size: int = 3, stride: int = 1) -> nn.S
 
 
 def conv(heat_map_shape: tuple[int, int], settings: NetworkSettings) -> nn.Sequential:
-    """Return the convolutional network: stages that halve the map, averaged over it, linear.
+    """Return the convolutional network: stages with max pooling between them, the mean over the map, a linear layer.
 
-    Strides rather than pooling, so that nothing is computed at full resolution: that is where the time would go.
+    The first convolution halves the map by its stride: at full resolution the others would take most of the time. From
+    there on the greatest value goes on: a stride would skip what a defect of one cell shows.
     """
     layers: list[nn.Module] = [TwoChannelMap(heat_map_shape), conv_block(2, settings.widths[0], size=5, stride=2)]
-    for n_in, n_out in pairwise(settings.widths):
-        layers.append(conv_block(n_in, n_out, stride=2))
-        layers += [conv_block(n_out, n_out) for _ in range(settings.depth - 1)]
+    sides = [(side + 1) // 2 for side in heat_map_shape]
+    for stage, (n_in, n_out) in enumerate(pairwise(settings.widths)):
+        if stage > 0:
+            layers.append(nn.MaxPool2d((min(sides[0], 2), min(sides[1], 2))))
+            sides = [max(side // 2, 1) for side in sides]
+        layers += [conv_block(n_out if place else n_in, n_out) for place in range(settings.depth)]
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(settings.widths[-1], settings.n_dimensions)]
     # Channels last trains faster on a CPU and means the same.
     body: nn.Sequential = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

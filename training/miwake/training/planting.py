@@ -1,8 +1,8 @@
-"""Planted defects: maps with a patch that belongs elsewhere, as a class of their own in training.
+"""Planted defects: maps of passes with a patch that belongs elsewhere, as a class of their own in training.
 
 A network that only tells known classes apart may look past what none of them shows. One that also has to see patches,
 wherever they come from, puts a defect of an unknown kind far from everything known. After CutPaste (Li et al., 2021,
-arXiv:2104.04015), there for parts without a defect only, here beside the classes of the data.
+arXiv:2104.04015), there without other classes, here beside those of the data.
 """
 
 from __future__ import annotations

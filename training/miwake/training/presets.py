@@ -39,12 +39,12 @@ CLASSIC_OPTIMISER = OptimiserSettings(
     optimiser="adam", lr=3e-5, schedule="constant", epochs=60, least_steps=1000, most_steps=6000
 )
 
-SMALL_NETWORK = NetworkSettings(kind="conv", widths=(16, 32, 64), depth=2, unit_norm=True)
+SMALL_NETWORK = NetworkSettings(kind="conv", widths=(16, 32, 64, 128), unit_norm=True)
 """A network over the map that embeds on the unit sphere."""
 
 SMALL_OPTIMISER = OptimiserSettings(
     optimiser="adamw", lr=3e-3, weight_decay=0.02, schedule="cosine", warm_up=0.1, averaging=0.99,
-    epochs=50, least_steps=1200, most_steps=4000,
+    epochs=32, least_steps=1200, most_steps=2500,
 )  # fmt: skip
 
 AUGMENTATION = AugmentationSettings(

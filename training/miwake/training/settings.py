@@ -43,7 +43,7 @@ class NetworkSettings:
     kind : ``mlp``, ``conv`` or ``timm``
         ``timm``: an image backbone of that library, from the extra ``image``, and a linear layer.
     widths : tuple of int
-        Hidden units of each layer (mlp), or channels of each stage (conv); every stage halves the map.
+        Hidden units of each layer (mlp), or channels of each stage (conv); all stages but the second halve the map.
     depth : int
         Convolutions of every stage but the first, which has one.
     n_dimensions : int
@@ -218,8 +218,9 @@ class AugmentationSettings:
     balance : float
         Rows of a class of n are drawn in proportion to n to the power 1 - balance: 0 as they come, 1 every class alike.
     planted : float
-        Share of a batch's rows that get a patch which belongs elsewhere, and are a class of their own; of losses that
-        classify or compare rows with each other, not of those around anchors.
+        So many rows, as a share of a batch, are added to it: copies of its passes with a patch which belongs elsewhere,
+        as a class of their own. None where the data have no passes; of losses that classify or compare rows with each
+        other, not of those around anchors.
     """
 
     mirrors: Literal["off", "measured", "left-right", "up-down", "all", "turns"] = "off"
