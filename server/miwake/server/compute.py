@@ -50,7 +50,9 @@ def _expired(job: Job, now: float) -> Answered:
     """Answer none of the items; what could not be read keeps its own failure."""
     wanted_ms, waited_ms = (round(1e3 * (end - job.queued_at)) for end in (job.expires_at, now))
     failure = ItemFailure(Fault.EXPIRED, f"waited {waited_ms} ms for its turn, at most {wanted_ms} ms were wanted")
-    return Answered(job.items, {**dict.fromkeys(range(len(job.items)), failure), **job.items.failures}, ())
+    return Answered(
+        _without_templates(job.items), {**dict.fromkeys(range(len(job.items)), failure), **job.items.failures}, ()
+    )
 
 
 def _answer_timely(jobs: Sequence[Job]) -> list[Answered]:
@@ -72,7 +74,7 @@ def _answer_together(jobs: Sequence[Job]) -> list[Answered]:
             is_good = ~np.isin(np.arange(len(vectors)), list(refused))
             vectors, templates = vectors[is_good], None if templates is None else templates[is_good]
             failures = _with_refused(jobs, refused)
-    items = [job.items if job.items.templates is None else replace(job.items, templates=None) for job in jobs]
+    items = [_without_templates(job.items) for job in jobs]
     if not len(vectors):
         return [Answered(asked, failed, ()) for asked, failed in zip(items, failures, strict=True)]
     results = _ask(jobs[0], vectors, templates)
@@ -82,6 +84,11 @@ def _answer_together(jobs: Sequence[Job]) -> list[Answered]:
         start, stop = stop, stop + len(asked) - len(failed)
         answered.append(Answered(asked, failed, (Slice(results, start, stop),)))
     return answered
+
+
+def _without_templates(items: Items) -> Items:
+    """Return items as they go out: answers may wait for long, and nobody looks at a template any more."""
+    return items if items.templates is None else replace(items, templates=None)
 
 
 def _templates(jobs: Sequence[Job]) -> NDArray[np.float32] | None:
@@ -130,7 +137,7 @@ def _answer_apart(job: Job) -> Answered:
             slices.extend(alone.slices)
             for failure in alone.failures.values():
                 failures[position] = failure
-    return Answered(job.items, failures, tuple(slices))
+    return Answered(_without_templates(job.items), failures, tuple(slices))
 
 
 def _only(items: Items, position: int, row: int) -> Items:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -144,9 +146,11 @@ def test_residuals_are_left_out_where_that_is_asked_for() -> None:
     assert not answered.verdict.HasField("residuals")
 
 
-def test_answers_keep_no_templates() -> None:
-    job = Job(index=FakeIndex(), task=Task.CLASSIFY, n_neighbours=1, items=read(vector(0.5, GOOD)))
+@pytest.mark.parametrize(("first", "expires_at"), [(0.5, math.inf), (POISON, math.inf), (0.5, 1.0)])
+def test_answers_keep_no_templates(first: float, expires_at: float) -> None:
+    items = read(vector(first, GOOD))
+    job = Job(index=FakeIndex(), task=Task.CLASSIFY, n_neighbours=1, items=items, expires_at=expires_at)
 
-    (answered,) = answer([job])
+    (answered,) = answer([job], now=2.0)
 
     assert answered.items.templates is None
