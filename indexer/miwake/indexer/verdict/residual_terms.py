@@ -105,19 +105,19 @@ def fit_residual_model(
 ) -> ResidualModel:
     """Fit the model by penalised maximum likelihood on Q queries that have a reference map.
 
-    Terms are penalised as if they had unit spread: some say nearly the same, on scales of their own.
+    Sides and terms are penalised as if each had unit spread: some say nearly the same, on scales of their own.
     """
-    centres, spreads = terms.mean(axis=0), np.maximum(terms.std(axis=0), LEAST_SPREAD)
-    columns = np.hstack([sides, (terms - centres) / spreads])
-    start = np.concatenate([[0.5, 0.5, 1.0], np.zeros(len(TERMS) + 1)])
-    least = np.append(np.zeros(columns.shape[1]), -np.inf)
-    weights = fit_logistic(columns.T, is_reject, start, least, ridge=RIDGE)
-    of_terms = weights[3:-1] / spreads
+    columns = np.hstack([sides, terms])
+    centres, spreads = columns.mean(axis=0), np.maximum(columns.std(axis=0), LEAST_SPREAD)
+    n_weights = columns.shape[1]
+    least = np.append(np.zeros(n_weights), -np.inf)
+    found = fit_logistic(((columns - centres) / spreads).T, is_reject, np.zeros(n_weights + 1), least, ridge=RIDGE)
+    weights = found[:-1] / spreads
     first, second, third = weights[:3].tolist()
     return ResidualModel(
         side_weights=(first, second, third),
-        term_weights=dict(zip(TERMS, of_terms.tolist(), strict=True)),
-        bias=float(weights[-1] - of_terms @ centres),
+        term_weights=dict(zip(TERMS, weights[3:].tolist(), strict=True)),
+        bias=float(found[-1] - weights @ centres),
     )
 
 
