@@ -163,11 +163,12 @@ def packed(vectors: NDArray[np.float32], *, first: int = 0) -> list[vector_pb2.I
 
 
 def requests_of(
-    vectors: list[vector_pb2.InspectionVector], *, size: int
+    vectors: list[vector_pb2.InspectionVector], *, size: int, as_arrays: bool = False
 ) -> Iterator[inspection_service_pb2.InspectRequest]:
     """Yield a stream's requests with ``size`` vectors each."""
+    options = inspection_service_pb2.AnswerOptions(as_arrays=True) if as_arrays else None
     for start in range(0, len(vectors), size):
-        yield inspection_service_pb2.InspectRequest(vectors=vectors[start : start + size])
+        yield inspection_service_pb2.InspectRequest(vectors=vectors[start : start + size], options=options)
 
 
 def flip_a_byte(path: Path) -> None:

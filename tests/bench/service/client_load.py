@@ -1,7 +1,7 @@
 """The Python client as a load: ``python -m bench.service.client_load ADDRESS QUERIES.npy N WAY``.
 
 ``singly`` hands vectors over one by one, faster than any server answers: the client gathers them. ``batches`` hands
-over 64 at a time. Both take every answer whole, unpacked as a user gets it.
+over 64 at a time. Both read all that each answer holds, answer by answer, as somebody would who stores it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ N_AT_ONCE = 2
 """Batches on their way: while the server computes one, this process packs and unpacks the other."""
 
 WARM_UP = 256
+DEFAULT_NEIGHBOURS = 15
 
 
 def inspect_singly(client: Client, queries: NDArray[np.float32], n_vectors: int) -> int:
     """Stream vectors one by one; return how many whole verdicts came back."""
-    return sum(map(_is_whole, client.inspect(islice(cycle(queries), n_vectors))))
+    return sum(map(_read, client.inspect(islice(cycle(queries), n_vectors))))
 
 
 def classify_batches(client: Client, queries: NDArray[np.float32], n_vectors: int) -> int:
@@ -56,13 +57,25 @@ def _batches(queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def _count(answers: Future[list[Answer]]) -> int:
-    return sum(map(_is_whole, answers.result()))
+    return sum(map(_read, answers.result()))
 
 
-def _is_whole(answer: Answer) -> bool:
-    """Read what is unpacked only when somebody looks at it."""
+def _read(answer: Answer) -> bool:
+    """Read every field of an answer; return whether it is a verdict with all its evidence."""
     verdict = answer.verdict
-    return verdict is not None and len(verdict.neighbours.ids) > 0 and len(verdict.anchors.distances) > 0
+    if verdict is None or verdict.health is None:
+        return False
+    anchors, neighbours, health = verdict.anchors, verdict.neighbours, verdict.health
+    _ = (
+        (answer.id, answer.sequence, answer.context, answer.provenance),
+        (verdict.label, verdict.failure_mode, verdict.decision, verdict.reasons, verdict.novelty, verdict.margin),
+        (verdict.probability, verdict.reject_probability, verdict.method, verdict.method_labels, verdict.residuals),
+        (health.mean, health.spread, health.gain, health.focus, health.saturation, health.dead_lines),
+        (anchors.labels, anchors.distances),
+        (neighbours.ids, neighbours.labels, neighbours.failure_modes, neighbours.distances),
+        (neighbours.betas, neighbours.etas, neighbours.gammas, neighbours.match_distances),
+    )
+    return len(neighbours.ids) == DEFAULT_NEIGHBOURS and len(anchors.labels) > 0
 
 
 WAYS = {"singly": inspect_singly, "batches": classify_batches}

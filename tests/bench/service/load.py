@@ -211,7 +211,9 @@ def send(plan: Plan, senders: list[Sender]) -> dict[str, float]:
 def _messages(plan: Plan) -> list[bytes]:
     queries = np.load(plan.queries)
     whole = len(queries) // plan.size * plan.size
-    return [request.SerializeToString() for request in requests_of(packed(queries[:whole]), size=plan.size)]
+    # As miwake's own clients ask.
+    requests = requests_of(packed(queries[:whole]), size=plan.size, as_arrays=True)
+    return [request.SerializeToString() for request in requests]
 
 
 def main(plan: Plan) -> None:

@@ -48,7 +48,7 @@ class Pipeline:
         self._fetches = fetches
 
     def judge(self, vectors: Array) -> tuple[Array, ...]:
-        """Return the ids of the best K references, their measures, and the anchors with their distances, in order."""
+        """Return the best K references' ids, labels and measures, and the anchors with their distances, in order."""
         job = self._job
         (embedded,) = self._session.run(None, {self._session.get_inputs()[0].name: vectors})
         n_candidates = int(job["n_candidates"])
@@ -67,7 +67,7 @@ class Pipeline:
         best = np.argsort(scores, axis=1, kind="stable")[:, : int(job["n_neighbours"])]
         anchors = np.linalg.norm(embedded[:, None] - job["anchors"], axis=2)
         order = anchors.argsort(axis=1)
-        shown = (ids, found.distance, found.beta, found.eta, found.gamma, scores)
+        shown = (ids, job["labels"][ids], found.distance, found.beta, found.eta, found.gamma, scores)
         evidence = [np.take_along_axis(column, best, axis=1) for column in shown]
         return (*evidence, job["anchor_labels"][order], np.take_along_axis(anchors, order, axis=1))
 

@@ -1,7 +1,8 @@
-"""What a verdict takes to be written into a response, and what its slow twin takes."""
+"""What a verdict takes to be written into a response: in arrays, as a message, and as a message built plainly."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from bench.service.in_process import BATCH, processor_us
@@ -30,7 +31,13 @@ def writing_us(index: InspectionIndex, station: Station) -> dict[str, float]:
     results = answered.slices[0].results
     batch = cast("VerdictBatch", results.batch)
 
+    in_arrays = replace(delivery, answered=(replace(answered, items=replace(items, as_arrays=True)),))
+
     def write() -> None:
+        for _ in range(N_WRITES):
+            wire.inspect_response(in_arrays).SerializeToString()
+
+    def write_messages() -> None:
         for _ in range(N_WRITES):
             results.columns = None
             wire.inspect_response(delivery).SerializeToString()
@@ -44,5 +51,6 @@ def writing_us(index: InspectionIndex, station: Station) -> dict[str, float]:
 
     return {
         "write_us": processor_us(write) / (N_WRITES * BATCH),
+        "write_messages_us": processor_us(write_messages) / (N_WRITES * BATCH),
         "write_plainly_us": processor_us(write_plainly) / (N_WRITES * BATCH),
     }
