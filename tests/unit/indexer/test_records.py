@@ -70,3 +70,17 @@ def test_a_vector_hash_does_not_depend_on_its_layout() -> None:
 )
 def test_only_the_named_labels_mean_pass(pass_labels: tuple[int, ...], expected: list[bool]) -> None:
     assert is_pass(RECORDS.labels, pass_labels).tolist() == expected
+
+
+def test_rows_are_taken_with_their_templates() -> None:
+    records = replace(RECORDS, templates=RECORDS.vectors + 1)
+
+    taken = records.take(np.array([2, 0]))
+
+    np.testing.assert_array_equal(taken.templates, RECORDS.vectors[[2, 0]] + 1)
+    assert RECORDS.take(np.array([0])).templates is None
+
+
+def test_templates_of_another_shape_are_refused() -> None:
+    with pytest.raises(DataError, match=r"templates \(2, 4\), expected \(3, 4\) as vectors"):
+        replace(RECORDS, templates=RECORDS.vectors[:2])

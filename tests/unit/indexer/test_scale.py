@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from miwake.indexer.errors import InvalidVectorError
-from miwake.indexer.scale import Refusal, Scale
+from miwake.indexer.scale import Refusal, Scale, template_refusals
 
 SCALE = Scale(n_values=4, low=0, high=255)
 
@@ -82,3 +82,18 @@ def test_a_flatness_that_is_no_share_is_refused(flatness: float) -> None:
 )
 def test_a_refusal_says_what_was_expected_and_what_came(code: Refusal, vector: list[float], words: str) -> None:
     assert words in SCALE.explain(code, np.array(vector, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("template", "refusal"),
+    [
+        ([0, 255, 128, 3], Refusal.NONE),
+        ([np.nan] * 4, Refusal.NONE),
+        ([7, 7, 7, 7], Refusal.NONE),
+        ([7, np.nan, 200, 7], Refusal.NON_FINITE),
+        ([np.nan, np.nan, np.inf, np.nan], Refusal.NON_FINITE),
+        ([0, 255, 999, 0], Refusal.OUT_OF_RANGE),
+    ],
+)
+def test_a_template_may_be_flat_or_none_at_all(template: list[float], refusal: Refusal) -> None:
+    assert template_refusals(np.array([template], dtype=np.float32), SCALE).tolist() == [refusal]

@@ -7,6 +7,7 @@ import pytest
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import Records
+from miwake.indexer.residuals.reference_maps import against_templates
 from miwake.indexer.scale import Scale
 from miwake.indexer.synthetic.generator import generate
 
@@ -92,3 +93,16 @@ def test_another_heat_map_shape_draws_the_same_scene() -> None:
 def test_too_few_parts_or_a_negative_seed_are_refused(n_parts: int, seed: int) -> None:
     with pytest.raises(DataError, match="expected at least 60 parts"):
         generate(n_parts=n_parts, seed=seed)
+
+
+def test_pictures_of_a_part_share_its_template_and_lie_within_two_cells_of_it() -> None:
+    found = generate(n_parts=60, heat_map_shape=(18, 20), with_templates=True)
+    assert found.templates is not None
+    residuals = against_templates(found.vectors, found.templates, (18, 20), (0.0, 255.0))
+    is_pass, largest = found.labels == 0, residuals.standardised_largest
+
+    assert len(np.unique(found.templates, axis=0)) == 60
+    assert {abs(one) for one in residuals.shift_rows[is_pass].tolist()} == {0, 1, 2}
+    assert (
+        np.median(residuals.standardised_largest[is_pass]) < np.median(residuals.standardised_largest[~is_pass]) / 1.5
+    )

@@ -22,12 +22,18 @@ def station(path: Path, settings: dict[str, object]) -> StationFolder:
 
 def test_what_a_station_was_built_with_is_kept(tmp_path: Path) -> None:
     settings = {"n_candidates": 50, "n_voting": 7, "anchors": "class-mean", "anchors_per_class": 2}
-    more = {"index_kind": "hnsw", "min_recall": 0.9}
+    more = {"index_kind": "hnsw", "min_recall": 0.9, "reference_map": "off"}
 
     kept = kept_settings(station(tmp_path, settings | more))
 
     assert kept == BuildSettings(
-        n_candidates=50, n_voting=7, anchors="class-mean", anchors_per_class=2, index_kind="hnsw", min_recall=0.9
+        n_candidates=50,
+        n_voting=7,
+        anchors="class-mean",
+        anchors_per_class=2,
+        index_kind="hnsw",
+        min_recall=0.9,
+        reference_map="off",
     )
 
 
@@ -63,3 +69,8 @@ def test_what_is_told_must_fit_what_is_kept(tmp_path: Path) -> None:
 def test_an_unknown_kind_and_a_negative_share_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected one of auto, flat"):
         BuildSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_reference_map_of_no_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="reference map 'golden': expected one of auto, off, template, class-mean"):
+        BuildSettings(reference_map="golden")  # type: ignore[arg-type]
