@@ -106,17 +106,24 @@ class Open:
     ----------
     latencies_ms : (n_messages,) float64
         From when a message was due to its whole answer.
+    late_ms : (n_messages,) float64
+        From when a message was due to when it was handed to gRPC: this process's share of a latency.
     """
 
     def __init__(self, plan: Plan, rate: float) -> None:
         gaps = np.random.default_rng(plan.seed).exponential(plan.size / rate, plan.n_messages)
         self._due = time.perf_counter() + LEAD_S + np.cumsum(gaps)
         self.latencies_ms: NDArray[np.float64] = np.full(plan.n_messages, np.nan)
+        self.late_ms: NDArray[np.float64] = np.full(plan.n_messages, np.nan)
 
     def wait(self, message: int) -> None:
         left_s = self._due[message] - time.perf_counter()
         if left_s > 0:
             time.sleep(left_s)
+
+    def sent(self, message: int) -> None:
+        """Note that the message is handed to gRPC now."""
+        self.late_ms[message] = 1e3 * (time.perf_counter() - self._due[message])
 
     def answered(self, message: int) -> None:
         self.latencies_ms[message] = 1e3 * (time.perf_counter() - self._due[message])
@@ -180,6 +187,7 @@ class Turns:
 
     def wait(self, message: int) -> None:
         self._due[message % self._plan.n_streams].get()
+        self._pace.sent(message)
 
     def answered(self, message: int) -> None:
         self._pace.answered(message)
@@ -205,6 +213,7 @@ def send(plan: Plan, senders: list[Sender]) -> dict[str, float]:
     found = {"elapsed_s": time.perf_counter() - begin, "client_s": time.process_time() - busy}
     if schedule is not None:
         found |= {f"{name}_ms": float(np.quantile(schedule.latencies_ms, at)) for name, at in QUANTILES.items()}
+        found["late_p99_ms"] = float(np.quantile(schedule.late_ms, QUANTILES["p99"]))
     return found
 
 
