@@ -36,8 +36,8 @@ NOWHERE = np.float32(-2)
 
 
 def _sum(function: Function) -> Function:
-    """Compile into its callers, with sums in any order, so that they are vectorised."""
-    fastmath = {"contract", "nsz", "reassoc"}
+    """Compile into its callers, with sums in any order and maxima of numbers only, so that they are vectorised."""
+    fastmath = {"contract", "nsz", "reassoc", "nnan"}
     compiled: Any = numba.njit(fastmath=fastmath, error_model="numpy", forceinline=True)(function)
     return cast("Function", compiled)
 
@@ -84,25 +84,33 @@ def _windows(values: Any, n_columns: int, totals: Any, squares: Any) -> None:
 
 
 @_sum
-def _product(query: Any, reference: Any, n_columns: int, down: int, right: int) -> Any:
-    """Return the summed products of the cells that overlap where the reference is moved."""
-    n_rows, width = len(query) // n_columns, n_columns - abs(right)
+def _pad(values: Any, n_columns: int, first: int, padded: Any) -> None:
+    """Write a map from place ``first`` on, its rows ``MOST_CELLS`` further apart; what is between stays 0."""
+    n_rows = len(values) // n_columns
+    for row in range(n_rows):
+        start = first + row * (n_columns + MOST_CELLS)
+        for j in range(n_columns):
+            padded[start + j] = values[row * n_columns + j]
+
+
+@_sum
+def _product(query: Any, reference: Any) -> Any:
+    """Return the summed products of two padded maps: where one of them has no cell there is a 0."""
     total = np.float32(0)
-    for row in range(max(down, 0), n_rows + min(down, 0)):
-        first = row * n_columns + max(right, 0)
-        from_first = (row - down) * n_columns + max(-right, 0)
-        for j in range(width):
-            total += query[first + j] * reference[from_first + j]
+    for j in range(len(query)):
+        total += query[j] * reference[j]
     return total
 
 
 @_sum
-def _best_move(query: Any, reference: Any, n_columns: int, sums: Any) -> Any:
+def _best_move(query: Any, reference: Any, n_rows: int, n_columns: int, sums: Any) -> Any:
     """Return how far down and right the reference correlates most with the query; of those alike the least move.
 
-    ``sums`` are four (5, 5) arrays: totals and squares of the query, totals and squares of the reference.
+    ``query`` and ``reference`` are padded, the latter with as much around it as it is moved by. ``sums`` are four
+    (5, 5) arrays: totals and squares of the query, totals and squares of the reference.
     """
-    n_rows = len(query) // n_columns
+    stride = n_columns + MOST_CELLS
+    middle = MOST_CELLS * stride + MOST_CELLS
     most_rows, most_columns = min(MOST_CELLS, (n_rows - 1) // 2), min(MOST_CELLS, (n_columns - 1) // 2)
     best, best_down, best_right = NOWHERE, 0, 0
     for far in range(2 * MOST_CELLS + 1):
@@ -112,7 +120,8 @@ def _best_move(query: Any, reference: Any, n_columns: int, sums: Any) -> Any:
                     continue
                 n_cells = np.float32((n_rows - abs(down)) * (n_columns - abs(right)))
                 own, other = (MOST_CELLS + down, MOST_CELLS + right), (MOST_CELLS - down, MOST_CELLS - right)
-                product = _product(query, reference, n_columns, down, right)
+                first = middle - down * stride - right
+                product = _product(query, reference[first : first + len(query)])
                 product -= sums[0][own] * sums[2][other] / n_cells
                 spread = sums[1][own] - sums[0][own] * sums[0][own] / n_cells
                 spread *= sums[3][other] - sums[2][other] * sums[2][other] / n_cells
@@ -178,6 +187,10 @@ def compare_maps(queries: Any, references: Any, rows: Any, n_columns: int, out: 
     n_columns : int
     """
     y, x = np.empty(queries.shape[1], dtype=np.float32), np.empty(queries.shape[1], dtype=np.float32)
+    n_rows, stride = queries.shape[1] // n_columns, n_columns + MOST_CELLS
+    around = MOST_CELLS * stride + MOST_CELLS
+    y_padded = np.zeros(n_rows * stride, dtype=np.float32)
+    x_padded = np.zeros(n_rows * stride + 2 * around, dtype=np.float32)
     sums = np.empty((4, N_MOVES, N_MOVES), dtype=np.float32)
     for q in range(len(queries)):
         if rows[q] < 0:
@@ -187,7 +200,9 @@ def compare_maps(queries: Any, references: Any, rows: Any, n_columns: int, out: 
         _centre(reference, x)
         _windows(y, n_columns, sums[0], sums[1])
         _windows(x, n_columns, sums[2], sums[3])
-        move = _best_move(y, x, n_columns, sums)
+        _pad(y, n_columns, 0, y_padded)
+        _pad(x, n_columns, around, x_padded)
+        move = _best_move(y_padded, x_padded, n_rows, n_columns, sums)
         y_mean, y_deviation, x_mean, x_deviation, beta = _moments(query, reference, n_columns, move[0], move[1])
         left = _norms(query, reference, n_columns, move, (0.0, 1.0), (0.0, beta))
         raw = _norms(query, reference, n_columns, move, (0.0, 1.0), (0.0, 1.0))
