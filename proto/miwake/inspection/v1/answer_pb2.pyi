@@ -280,7 +280,9 @@ class Neighbours(_message.Message):
     MATCH_DISTANCES_FIELD_NUMBER: _builtins.int
     ROW_FIELD_NUMBER: _builtins.int
     row: _builtins.int
-    """Where arrays were asked for, the row of the message's arrays that holds the neighbours; all else is empty then."""
+    """Where arrays were asked for, the row of the message's arrays that holds the neighbours, from 0; all else is empty then.
+    Rows rise from answer to answer.
+    """
     @_builtins.property
     def reference_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The references' ids, unique in their station."""
@@ -515,8 +517,8 @@ class Verdict(_message.Message):
     new since the build decide, their label is answered in its place.
     """
     row: _builtins.int
-    """Where arrays were asked for, the row of the message's arrays that holds this verdict; of the fields above only
-    `residuals` is set then.
+    """Where arrays were asked for, the row of the message's arrays that holds this verdict, from 0; of the fields above only
+    `residuals` is set then. Rows rise from answer to answer.
     """
     @_builtins.property
     def method_labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___MethodLabel]:
