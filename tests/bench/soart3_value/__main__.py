@@ -24,6 +24,7 @@ class What(StrEnum):
     GAIN = "maps.gain_table"
     RESIDUAL = "maps.residual_table"
     TERMS = "terms.term_table"
+    TEMPLATES = "templates.template_table"
 
 
 def main(
