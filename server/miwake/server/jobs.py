@@ -222,7 +222,6 @@ class Delivery:
     def without_vectors(self) -> Delivery:
         """Return the same answers without the vectors that were asked about, which take most of the memory."""
         answered = tuple(
-            replace(one, items=replace(one.items, vectors=one.items.vectors[:0].copy(), templates=None))
-            for one in self.answered
+            replace(one, items=replace(one.items, vectors=one.items.vectors[:0].copy())) for one in self.answered
         )
         return replace(self, answered=answered)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,21 @@ def test_a_template_beside_values_spelt_out_is_spelt_out_or_packed() -> None:
 
     assert not items.failures
     np.testing.assert_array_equal(items.templates, [[1.0, 0.5, 0.25, 0.0], GOOD, [np.nan] * N_VALUES])
+
+
+def test_templates_that_are_all_spelt_out_are_read() -> None:
+    floats = vector_pb2.FloatValues(values=GOOD.tolist(), template=[1.0, 0.5, 0.25, 0.0])
+
+    np.testing.assert_array_equal(read(vector_pb2.InspectionVector(floats=floats)).templates, [[1.0, 0.5, 0.25, 0.0]])
+
+
+def test_a_template_of_nothing_but_nan_is_no_missing_one() -> None:
+    good, bad = vector(0.5, GOOD), vector(0.5, np.full(4, np.nan, dtype=np.float32))
+
+    items = read(good, bad, good)
+
+    assert {position: one.fault for position, one in items.failures.items()} == {1: Fault.BAD_TEMPLATE}
+    np.testing.assert_array_equal(items.templates, [GOOD, GOOD])
 
 
 @pytest.mark.parametrize(
@@ -140,10 +156,15 @@ def test_where_the_index_fails_each_vector_is_asked_with_its_own_template() -> N
     assert [answers[0].verdict.residuals.eta, answers[2].verdict.residuals.eta] == [0.25, 0.125]
 
 
-def test_residuals_are_left_out_where_that_is_asked_for() -> None:
-    (answered,) = answers_to(read(vector(0.5, GOOD)), wishes=Wishes(omit_residuals=True))
+@pytest.mark.parametrize("as_arrays", [False, True])
+@pytest.mark.parametrize("omitted", [False, True])
+def test_residuals_are_left_out_where_that_is_asked_for(omitted: bool, as_arrays: bool) -> None:
+    items = replace(read(vector(0.5, GOOD)), as_arrays=as_arrays)
 
-    assert not answered.verdict.HasField("residuals")
+    (answered,) = answers_to(items, wishes=Wishes(omit_residuals=omitted))
+
+    assert answered.verdict.HasField("residuals") is not omitted
+    assert answered.verdict.HasField("row") is as_arrays
 
 
 @pytest.mark.parametrize(("first", "expires_at"), [(0.5, math.inf), (POISON, math.inf), (0.5, 1.0)])
