@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from miwake.indexer.answers import Decision, DecisionReason, LabelMethod
 from miwake.inspection.v1 import answer_pb2
-from miwake.server.packing import packed_floats
+from miwake.server.packing import length_delimited, packed_floats, packed_labels, plain_floats
 from miwake.server.residual_columns import encoded_residuals
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ class NeighbourColumns:
     def __init__(self, batch: NeighbourBatch) -> None:
         fields = answer_pb2.Neighbours
         self._ids = batch.ids
-        self._labels = batch.labels.tolist()
         self._failure_modes = batch.failure_modes
-        self._measures = packed_floats(
+        measures = packed_floats(
             {
                 fields.DISTANCES_FIELD_NUMBER: batch.distances,
                 fields.BETAS_FIELD_NUMBER: batch.beta,
@@ -60,62 +59,67 @@ class NeighbourColumns:
                 fields.MATCH_DISTANCES_FIELD_NUMBER: batch.match_distances,
             }
         )
+        self._encoded = list(map(add, packed_labels(fields.LABELS_FIELD_NUMBER, batch.labels), measures))
 
     def write(self, row: int, neighbours: answer_pb2.Neighbours) -> None:
         """Fill an empty message with one query's neighbours."""
+        neighbours.MergeFromString(self._encoded[row])
         neighbours.reference_ids.extend(self._ids[row])
-        neighbours.labels.extend(self._labels[row])
         neighbours.failure_modes.extend(self._failure_modes[row])
-        neighbours.MergeFromString(self._measures[row])
 
 
 class VerdictColumns:
     """A batch of verdicts, ready to be written row by row."""
 
     def __init__(self, batch: VerdictBatch) -> None:
-        rejects = batch.reject_probabilities
-        self._labels = batch.labels.tolist()
         self._failure_modes = batch.failure_modes
-        self._decisions = batch.decisions.tolist()
-        self._probabilities = batch.probabilities.tolist()
-        self._reject_probabilities = None if rejects is None else rejects.tolist()
-        self._margins = batch.margins.tolist()
-        self._novelty = batch.novelty.tolist()
-        self._method = METHODS[batch.method]
-        self._method_labels = batch.method_labels.tolist()
-        self._reasons = batch.reasons.tolist()
-        self._encoded = packed_floats({answer_pb2.Verdict.HEALTH_FIELD_NUMBER: batch.health})
+        told = batch.labels.tolist(), batch.decisions.tolist(), batch.method_labels.tolist(), batch.reasons.tolist()
+        self._codes = [(batch.method, label, decision, *found) for label, decision, *found in zip(*told, strict=True)]
+        pieces = [_measures(batch), packed_floats({answer_pb2.Verdict.HEALTH_FIELD_NUMBER: batch.health})]
+        if batch.anchor_labels.shape[1]:
+            pieces.append(_anchors(batch))
         if batch.residuals is not None:
-            self._encoded = list(map(add, self._encoded, encoded_residuals(batch.residuals)))
-        self._anchor_labels = batch.anchor_labels.tolist()
-        self._anchor_distances = packed_floats(
-            {answer_pb2.AnchorDistances.DISTANCES_FIELD_NUMBER: batch.anchor_distances}
-        )
+            pieces.append(encoded_residuals(batch.residuals))
+        self._encoded = list(map(b"".join, zip(*pieces, strict=True)))
         self._neighbours = NeighbourColumns(batch.neighbours)
 
     def write(self, row: int, verdict: answer_pb2.Verdict) -> None:
         """Fill an empty message with the verdict on one query."""
-        verdict.label = self._labels[row]
+        method, label, decision, method_labels, reasons = self._codes[row]
+        codes = _codes(method, label, decision, tuple(method_labels), reasons)
+        verdict.MergeFromString(codes + self._encoded[row])
         verdict.failure_mode = self._failure_modes[row]
-        verdict.decision = DECISIONS[self._decisions[row]]
-        verdict.probability = self._probabilities[row]
-        if self._reject_probabilities is not None:
-            verdict.reject_probability = self._reject_probabilities[row]
-        verdict.margin = self._margins[row]
-        verdict.novelty = self._novelty[row]
-        verdict.method = self._method
-        found = _labels_and_reasons(tuple(self._method_labels[row]), self._reasons[row])
-        verdict.MergeFromString(found + self._encoded[row])
-        anchors = verdict.anchors
-        anchors.labels.extend(self._anchor_labels[row])
-        anchors.MergeFromString(self._anchor_distances[row])
         self._neighbours.write(row, verdict.neighbours)
 
 
+def _measures(batch: VerdictBatch) -> list[bytes]:
+    fields = answer_pb2.Verdict
+    measures = {
+        fields.PROBABILITY_FIELD_NUMBER: batch.probabilities,
+        fields.MARGIN_FIELD_NUMBER: batch.margins,
+        fields.NOVELTY_FIELD_NUMBER: batch.novelty,
+    }
+    if batch.reject_probabilities is not None:
+        measures[fields.REJECT_PROBABILITY_FIELD_NUMBER] = batch.reject_probabilities
+    return plain_floats(measures)
+
+
+def _anchors(batch: VerdictBatch) -> list[bytes]:
+    fields = answer_pb2.AnchorDistances
+    labels = packed_labels(fields.LABELS_FIELD_NUMBER, batch.anchor_labels)
+    distances = packed_floats({fields.DISTANCES_FIELD_NUMBER: batch.anchor_distances})
+    anchors = answer_pb2.Verdict.ANCHORS_FIELD_NUMBER
+    return [length_delimited(anchors, one) for one in map(add, labels, distances)]
+
+
 @lru_cache(maxsize=4096)
-def _labels_and_reasons(labels: tuple[int, ...], reasons: int) -> bytes:
-    """Return a verdict with nothing but these method labels and reasons, serialised: there are few combinations."""
-    pairs = zip(METHODS.values(), labels, strict=True)
-    found = [answer_pb2.MethodLabel(method=method, label=label) for method, label in pairs]
-    told = [message for reason, message in REASONS.items() if reason & reasons]
-    return answer_pb2.Verdict(method_labels=found, reasons=told).SerializeToString()
+def _codes(method: LabelMethod, label: int, decision: int, method_labels: tuple[int, ...], reasons: int) -> bytes:
+    """Return a verdict with nothing but its codes, serialised: there are few combinations."""
+    pairs = zip(METHODS.values(), method_labels, strict=True)
+    return answer_pb2.Verdict(
+        label=label,
+        decision=DECISIONS[decision],
+        method=METHODS[method],
+        method_labels=[answer_pb2.MethodLabel(method=one, label=found) for one, found in pairs],
+        reasons=[message for reason, message in REASONS.items() if reason & reasons],
+    ).SerializeToString()

@@ -6,6 +6,7 @@ such fields; the encoding is https://protobuf.dev/programming-guides/encoding/#p
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 LENGTH_DELIMITED = 2
 """The wire type of packed fields, and of messages in messages."""
+
+LARGEST_IN_A_BYTE = 127
 
 FIXED_32 = 5
 """The wire type of a float that is not packed."""
@@ -50,8 +53,27 @@ def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
         encoded[:, start:end] = np.frombuffer(header, dtype=np.uint8)
         start, end = end, end + 4 * values.shape[1]
         encoded[:, start:end] = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
-    data = encoded.tobytes()
-    return [data[start : start + size] for start in range(0, len(data), size)]
+    return _rows(encoded)
+
+
+def packed_labels(number: int, labels: NDArray[np.int32]) -> list[bytes]:
+    r"""Return, for each of Q messages, the encoding of a ``repeated sint32`` field of (Q, K) labels.
+
+    Examples
+    --------
+    >>> packed_labels(2, np.array([[1, 2], [300, -1]], dtype=np.int32))
+    [b'\x12\x02\x02\x04', b'\x12\x03\xd8\x04\x01']
+    """
+    if not labels.shape[1]:
+        return [b""] * len(labels)
+    codes = (labels << 1 ^ labels >> 31).astype(np.uint32)  # small for labels near 0, of either sign
+    if codes.size and codes.max() > LARGEST_IN_A_BYTE:
+        return [length_delimited(number, b"".join(map(_varint_of_code, row))) for row in codes.tolist()]
+    header = _varint(number << 3 | LENGTH_DELIMITED) + _varint(labels.shape[1])
+    encoded = np.empty((len(labels), len(header) + labels.shape[1]), dtype=np.uint8)
+    encoded[:, : len(header)] = np.frombuffer(header, dtype=np.uint8)
+    encoded[:, len(header) :] = codes
+    return _rows(encoded)
 
 
 def plain_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
@@ -79,14 +101,23 @@ def plain_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
         ],
         axis=1,
     )
-    size = encoded.shape[1]
-    data = encoded.tobytes()
-    return [data[start : start + size] for start in range(0, len(data), size)]
+    return _rows(encoded)
 
 
 def length_delimited(number: int, content: bytes) -> bytes:
     """Return the encoding of a field that holds a message, from the message's own."""
     return _varint(number << 3 | LENGTH_DELIMITED) + _varint(len(content)) + content
+
+
+def _rows(encoded: NDArray[np.uint8]) -> list[bytes]:
+    size = encoded.shape[1]
+    data = encoded.tobytes()
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@lru_cache(maxsize=1024)
+def _varint_of_code(code: int) -> bytes:
+    return _varint(code)
 
 
 def _varint(number: int) -> bytes:

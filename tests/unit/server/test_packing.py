@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from miwake.inspection.v1 import answer_pb2
-from miwake.server.packing import packed_floats
+from miwake.server.packing import packed_floats, packed_labels
 
 FIELDS = answer_pb2.Neighbours
 
@@ -39,3 +39,13 @@ def test_a_field_number_of_two_bytes_is_packed_too() -> None:
 
 def test_no_rows_give_no_messages() -> None:
     assert packed_floats({FIELDS.BETAS_FIELD_NUMBER: np.empty((0, 3), dtype=np.float32)}) == []
+
+
+@pytest.mark.parametrize("row", [[0, 63, -64], [0, 64], [-65, 1], [2**31 - 1, -(2**31), 5], [300] * 60])
+def test_labels_are_encoded_as_protobuf_encodes_them(row: list[int]) -> None:
+    encoded = packed_labels(answer_pb2.AnchorDistances.LABELS_FIELD_NUMBER, np.array([row, row], dtype=np.int32))
+    assert encoded == [answer_pb2.AnchorDistances(labels=row).SerializeToString()] * 2
+
+
+def test_no_labels_are_no_bytes() -> None:
+    assert packed_labels(1, np.empty((3, 0), dtype=np.int32)) == [b"", b"", b""]
