@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from miwake.client.unread import Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -134,9 +134,23 @@ class Anchors:
         return len(self.labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One neighbour; what its fields mean is said in ``Neighbours``."""
+
+    id: str
+    label: int
+    failure_mode: str
+    distance: float
+    beta: float
+    eta: float
+    gamma: float
+    match_distance: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours(Unread):
-    """The neighbours that survived re-ranking, nearest match first.
+    """The neighbours that survived re-ranking, nearest match first: as arrays, or one by one.
 
     Attributes
     ----------
@@ -163,6 +177,21 @@ class Neighbours(Unread):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __getitem__(self, rank: int) -> Neighbour:
+        """Return the neighbour at a rank from 0, the nearest match."""
+        return Neighbour(
+            self.ids[rank],
+            int(self.labels[rank]),
+            self.failure_modes[rank],
+            *(
+                float(column[rank])
+                for column in (self.distances, self.betas, self.etas, self.gammas, self.match_distances)
+            ),
+        )
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return map(self.__getitem__, range(len(self)))
 
 
 @dataclass(frozen=True, slots=True)

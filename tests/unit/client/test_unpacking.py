@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from google.protobuf import timestamp_pb2
 
-from miwake.client.answers import DecisionReason, InputHealth, ItemErrorReason, LabelMethod
+from miwake.client.answers import DecisionReason, InputHealth, ItemErrorReason, LabelMethod, Neighbour
 from miwake.client.errors import ProtocolError
 from miwake.client.unpacking import unpack_answers, unpack_batch, unpack_search
 from miwake.inspection.v1 import answer_pb2, inspection_service_pb2, vector_pb2
@@ -237,6 +237,17 @@ def test_each_answer_has_the_evidence_of_its_row_and_errors_have_none() -> None:
     ]
     assert found[1].error is not None
     assert found[1].id == "bad"
+
+
+def test_neighbours_are_also_told_one_by_one() -> None:
+    [answer, _] = unpack_answers(two_verdicts(), 7)
+
+    assert answer.verdict is not None
+    nearest, last = answer.verdict.neighbours
+    assert nearest == Neighbour("a", -3, "crack", 0.5, 1.0, 0.0, 0.0, 0.0)
+    assert last == answer.verdict.neighbours[-1] == Neighbour("b", 4, "ok", 0.75, -1.0, 0.5, 0.25, 0.5)
+    with pytest.raises(IndexError):
+        _ = answer.verdict.neighbours[2]
 
 
 def test_answers_are_frozen_like_any() -> None:
