@@ -17,6 +17,7 @@ import typer
 from PIL import Image
 from scipy.signal import fftconvolve
 
+from miwake.indexer.scale import FLATNESS
 from miwake.indexer.sources.parquet_writer import write_parquet
 from miwake.indexer.sources.reader import read_records
 
@@ -49,7 +50,9 @@ def main(
             window = records.vectors[row].reshape(records.heat_map_shape)
             templates[row] = _find(window, tested, golden).ravel()
     write_parquet(replace(records, templates=templates), out)
-    typer.echo(f"{np.isfinite(templates[:, 0]).sum()} of {len(records)} windows found")
+    found = templates[np.isfinite(templates[:, 0])]
+    n_flat = int((np.ptp(found, axis=1) < FLATNESS * 255).sum())
+    typer.echo(f"{len(found)} of {len(records)} windows found, {n_flat} of them with a flat template")
 
 
 def _read(path: Path) -> Picture:
