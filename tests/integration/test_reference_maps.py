@@ -66,12 +66,22 @@ def escapes(index: InspectionIndex, records: Records, templates: NDArray[np.floa
     return float(escapes_at(rejects.astype(np.float64), is_reject, 0.05, np.ones((1, len(records))))[0])
 
 
+def heaviest_term(index: InspectionIndex) -> str:
+    """Return what is weighed most: light varies from picture to picture, so that raw differences say little."""
+    residuals = index.calibration.residuals
+    assert residuals is not None
+    assert residuals.model is not None
+    weights = residuals.model.term_weights
+    return max(weights, key=weights.__getitem__)
+
+
 def test_right_templates_are_taken_and_cut_escapes_of_held_out_parts(world: World) -> None:
     index, held_out = world.index("right"), world.held_out
 
     without, with_templates = (escapes(index, held_out, one) for one in (None, held_out.templates))
 
     assert index.reference_map == "template"
+    assert heaviest_term(index) == "standardised_largest"
     assert with_templates < without - 0.5
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miwake.indexer.residuals.comparing import warm_up
 from miwake.indexer.residuals.reference_maps import against_means, against_templates
 from miwake.indexer.verdict.residual_terms import terms_of
 
@@ -31,6 +32,8 @@ class ServedMaps:
         self.model: ResidualModel | None = None if calibration.residuals is None else calibration.residuals.model
         self._shape, self._scale = card.heat_map_shape, card.value_range
         self._means: NDArray[np.float32] | None = None
+        if calibration.residuals is not None and calibration.residuals.reference_map == "template":
+            warm_up()  # queries will bring templates, as the calibration rows did
         if calibration.reference_map == "class-mean":
             # Of the generation, whatever was added since: the weights were fitted to residuals against such means.
             anchors = contents.anchors
