@@ -17,6 +17,7 @@ from miwake.indexer.canaries import CANARIES_FILE
 from miwake.indexer.cli import app
 from miwake.indexer.comparing.calibration_rows import unfitted_rows
 from miwake.indexer.comparing.sides import SERVED, Side
+from miwake.indexer.embedder import Embedder
 from miwake.indexer.exchange.exporting import export
 from miwake.indexer.exchange.importing import import_station
 from miwake.indexer.index import InspectionIndex
@@ -27,6 +28,7 @@ from miwake.indexer.synthetic.generator import generate
 from miwake.indexer.verdict.matched import escapes_at
 from miwake.indexer.verdict.reference_maps import ReferenceMapChoice
 from miwake.indexer.verdict.scores import read_scores
+from miwake.training.evaluate import ask
 from support.embedders import linear_discriminants
 
 SHAPE = (18, 20)
@@ -35,9 +37,13 @@ UNKNOWN_KINDS = (98, 99)
 
 @dataclass(frozen=True)
 class World:
-    """A store, and its held-out parts; ``right`` and ``wrong`` are stations with right and with shuffled templates."""
+    """A store, and its held-out parts; ``right`` and ``wrong`` are stations with right and with shuffled templates.
+
+    ``known`` are the references of the first.
+    """
 
     store: Path
+    known: Records
     held_out: Records
 
     def index(self, station: str, generation: str | None = None) -> InspectionIndex:
@@ -55,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     linear_discriminants(folder / "embedder", known)
     for station, told in (("right", known), ("wrong", replace(known, templates=shuffled))):
         build(folder / "store", station, told, folder / "embedder")
-    return World(folder / "store", records.take(is_test))
+    return World(folder / "store", known, records.take(is_test))
 
 
 def escapes(index: InspectionIndex, records: Records, templates: NDArray[np.float32] | None) -> float:
@@ -165,6 +171,19 @@ def test_what_is_kept_for_thresholds_is_what_is_served(world: World) -> None:
     labelled_pass = np.isin(scores.answered, index.pass_labels)
     assert labelled_pass[is_reject].mean() == pytest.approx(residuals.labels.escape_rate)
     assert (labelled_pass == (scores.reject_probabilities < 0.5)).all()
+
+
+def test_an_evaluation_answers_as_the_station_does(world: World) -> None:
+    index, held_out = world.index("right"), world.held_out
+
+    asked = ask(Embedder.open(world.store.parent / "embedder"), held_out, world.known)
+
+    verdicts = index.classify(held_out.vectors, templates=held_out.templates)
+    assert asked.indexed is not None
+    answered = asked.indexed.by(verdicts.method)
+    assert answered.probabilities is not None
+    np.testing.assert_array_equal(answered.labels, verdicts.labels)
+    np.testing.assert_allclose(answered.probabilities, verdicts.probabilities, atol=1e-4)
 
 
 @pytest.fixture

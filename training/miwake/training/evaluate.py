@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.answers import LabelMethod
-from miwake.indexer.assessing.answering import Answer, answer, calibrate_references
+from miwake.indexer.assessing.answering import Answer, answer, calibrate_references, with_maps
 from miwake.indexer.assessing.assess import Answers, assess
 from miwake.indexer.assessing.figures import Assessment, values_of
 from miwake.indexer.assessing.trial import Fit, Trial, part_codes
@@ -237,6 +237,9 @@ def _trial(
     members = Members(known.vectors, known.embeddings, known.labels)
     fitted = fit_kinds(members, embedder, held_out=np.zeros(len(references), dtype=np.bool_))
     anchors = {kind: of_all for kind, (of_all, _) in fitted.items()}
+    is_same = asked is known
+    asked = with_maps(asked, embedder, anchors["class-mean"], references.pass_labels, queries.templates)
+    known = asked if is_same else known
     query_codes, reference_codes = part_codes(query_parts, reference_parts)
     return Trial(asked, known, anchors, query_codes, reference_codes)
 
@@ -270,7 +273,9 @@ def _calibration(
 ) -> tuple[Calibration, AnchorKind]:
     taken = references.take(rows)
     sample = replace(known, embeddings=known.embeddings[rows], vectors=taken.vectors, labels=taken.labels)
-    return calibrate_references(sample, taken.row_hashes(), taken.parts, embedder, references.pass_labels)
+    return calibrate_references(
+        sample, taken.row_hashes(), taken.parts, embedder, references.pass_labels, taken.templates
+    )
 
 
 def _answers(

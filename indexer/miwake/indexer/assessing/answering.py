@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from miwake.indexer.building.anchor_choice import choose_anchors
 from miwake.indexer.building.anchor_fitting import Members
 from miwake.indexer.search.candidates import Candidates, nearest
 from miwake.indexer.verdict.calibrate import calibrate
+from miwake.indexer.verdict.offering import OfferedMaps
+from miwake.indexer.verdict.residual_terms import on_their_side, reject_probabilities, terms_of
 from miwake.indexer.verdict.roles import calibration_rows
 from miwake.indexer.verdict.votes import Classes
 from miwake.indexer.verdict.weighing import weigh
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miwake.indexer.anchors import AnchorKind
+    from miwake.indexer.anchors import AnchorKind, Anchors
     from miwake.indexer.assessing.trial import Fit, Trial
     from miwake.indexer.embedder import Embedder
     from miwake.indexer.verdict.calibration import Calibration
     from miwake.indexer.verdict.measuring import Sample
+    from miwake.indexer.verdict.residual_terms import ResidualModel, ResidualTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,14 @@ def calibrate_references(
     parts: Sequence[str],
     embedder: Embedder,
     pass_labels: Sequence[int],
+    templates: NDArray[np.float32] | None = None,
 ) -> tuple[Calibration, AnchorKind]:
     """Return the calibration of an index of these N references, from those that the embedder was not fitted on.
+
+    Parameters
+    ----------
+    templates : (N, V) float32, optional
+        As of ``Records``.
 
     Returns
     -------
@@ -65,8 +74,22 @@ def calibrate_references(
     calibrates = calibration_rows(row_hashes, parts, sample.labels, embedder.card.fit_row_hashes)
     members = Members(sample.vectors, sample.embeddings, sample.labels)
     chosen = choose_anchors(members, embedder, held_out=calibrates)
-    calibrated = calibrate(sample, calibrates, parts, chosen.without_calibration.distances, pass_labels)
+    anchors = chosen.without_calibration
+    sample = with_maps(sample, embedder, anchors, pass_labels, templates)
+    calibrated = calibrate(sample, calibrates, parts, anchors.distances, pass_labels)
     return calibrated.calibration, chosen.anchors.kind
+
+
+def with_maps(
+    sample: Sample,
+    embedder: Embedder,
+    anchors: Anchors,
+    pass_labels: Sequence[int],
+    templates: NDArray[np.float32] | None,
+) -> Sample:
+    """Return a sample whose N rows may be compared with their templates, if any, or with the means of the passes."""
+    look_up = None if templates is None else templates.__getitem__
+    return replace(sample, maps=OfferedMaps.of("auto", embedder.card.heat_map_shape, anchors, pass_labels, look_up))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +99,7 @@ class IndexAnswers:
     Attributes
     ----------
     labels : by method, (Q,) int32
+        Where residuals against reference maps are weighed, on the side that they call for.
     probabilities : (Q, C) float64
         Calibrated; of the classes of the references.
     classes : (C,) int32
@@ -123,4 +147,22 @@ def _weighed(trial: Trial, fit: Fit, classes: Classes) -> tuple[NDArray[np.intp]
         calibration.mix,
         calibration.vote,
     )
-    return weighed.method_columns, calibration.probability.class_probabilities(weighed.features, classes)
+    model, terms = _residual_terms(trial.queries, fit)
+    rejects = None
+    if classes.has_sides:
+        rejects = reject_probabilities(calibration.probability, model, weighed.features, terms)
+    probabilities = calibration.probability.class_probabilities(weighed.features, classes, rejects)
+    if rejects is None:
+        return weighed.method_columns, probabilities
+    sided = [
+        on_their_side(one, probabilities, rejects, classes.passes, model, terms) for one in weighed.method_columns.T
+    ]
+    return np.column_stack(sided), probabilities
+
+
+def _residual_terms(queries: Sample, fit: Fit) -> tuple[ResidualModel | None, ResidualTerms | None]:
+    """Return what weighs the residuals of the queries of a fit, and their terms; None where none are taken."""
+    residuals = fit.calibration.residuals
+    if residuals is None or residuals.model is None or queries.maps is None:
+        return None, None
+    return residuals.model, terms_of(queries.maps.residuals(queries, fit.queries, residuals.reference_map))

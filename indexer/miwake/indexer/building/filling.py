@@ -287,14 +287,9 @@ def _offered_maps(
     """Return what maps the calibration rows may be compared with; ``anchors`` are those without these rows."""
     if settings.reference_map == "off":
         return None
-    passes = [label for label in anchors.classes.tolist() if label in source.schema.pass_labels]
-    means = [anchors.class_mean(label) for label in passes]
-    return OfferedMaps(
-        choice=settings.reference_map,
-        shape=source.embedder.card.heat_map_shape,
-        pass_means=np.stack(means) if means else references.vectors[:0],
-        templates=partial(_templates, references, source) if source.store.has_templates else None,
-    )
+    templates = partial(_templates, references, source) if source.store.has_templates else None
+    shape = source.embedder.card.heat_map_shape
+    return OfferedMaps.of(settings.reference_map, shape, anchors, source.schema.pass_labels, templates)
 
 
 def _write_raw(folder: Path, vectors: NDArray[np.float32], value_range: tuple[float, float]) -> str:

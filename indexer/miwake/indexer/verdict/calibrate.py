@@ -176,7 +176,7 @@ def calibrate(
         more = _bench(sample, rows, chosen, anchors, pass_labels, n_candidates=n_candidates, seed=seed, find=find_more)
         candidates, taken, terms = more.candidates(rerank), offer.calibration, None
         if sample.maps is not None and taken is not None and taken.model is not None:
-            terms = terms_of(sample.maps.residuals(more, taken.reference_map))
+            terms = terms_of(sample.maps.residuals(sample, chosen, taken.reference_map))
         found = answer_further(more, candidates, vote, offer.crossed, terms)
         answered = labels_by(more, found, method, None if taken is None else taken.model, terms)
         return scores_of(more, candidates, found, answered, rows)

@@ -21,10 +21,13 @@ from miwake.indexer.verdict.reference_maps import OfferedMap, ReferenceMapChoice
 from miwake.indexer.verdict.residual_terms import ResidualTerms, fit_residual_model, label_cut, terms_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from miwake.indexer.anchors import Anchors
     from miwake.indexer.answers import LabelMethod, ResidualBatch
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.calibration import VoteSettings
-    from miwake.indexer.verdict.measuring import Bench
+    from miwake.indexer.verdict.measuring import Bench, Sample
     from miwake.indexer.verdict.probability import Features
 
 MATCHED_OVERKILL = 0.05
@@ -57,12 +60,26 @@ class OfferedMaps:
     pass_means: NDArray[np.float32]
     templates: Templates | None = None
 
-    def residuals(self, bench: Bench, reference_map: OfferedMap) -> ResidualBatch:
-        """Return how the queries of a bench differ from their maps of one kind."""
-        vectors, scale = bench.sample.vectors[bench.rows], bench.sample.value_range
+    @classmethod
+    def of(
+        cls,
+        choice: ReferenceMapChoice,
+        shape: tuple[int, int],
+        anchors: Anchors,
+        pass_labels: Sequence[int],
+        templates: Templates | None,
+    ) -> OfferedMaps:
+        """Return what may be compared with where the pass classes have these anchors."""
+        means = [anchors.class_mean(label) for label in anchors.classes.tolist() if label in pass_labels]
+        pass_means = np.stack(means) if means else anchors.vectors[:0]
+        return cls(choice=choice, shape=shape, pass_means=pass_means, templates=templates)
+
+    def residuals(self, sample: Sample, rows: NDArray[np.intp], reference_map: OfferedMap) -> ResidualBatch:
+        """Return how some rows of the sample differ from their maps of one kind."""
+        vectors, scale = sample.vectors[rows], sample.value_range
         if reference_map == "class-mean":
             return against_means(vectors, self.pass_means, self.shape, scale)
-        templates = np.full_like(vectors, np.nan) if self.templates is None else self.templates(bench.rows)
+        templates = np.full_like(vectors, np.nan) if self.templates is None else self.templates(rows)
         return against_templates(vectors, templates, self.shape, scale)
 
     def choose(self, bench: Bench) -> tuple[OfferedMap, ResidualTerms] | None:
@@ -70,7 +87,7 @@ class OfferedMaps:
         kinds: tuple[OfferedMap, ...] = ("template", "class-mean")
         for kind in kinds:
             if self.choice in ("auto", kind) and not (kind == "template" and self.templates is None):
-                terms = terms_of(self.residuals(bench, kind))
+                terms = terms_of(self.residuals(bench.sample, bench.rows, kind))
                 if _are_enough(bench, terms):
                     return kind, terms
         return None
