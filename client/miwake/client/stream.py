@@ -93,6 +93,7 @@ class BlockingStream:
                     if self._producer_waits:
                         self._free_slot()
                     yield answer
+                del answers  # before the next are made
                 self._wake_producer()
             if self._failure is not None:
                 raise self._failure
@@ -131,14 +132,15 @@ class BlockingStream:
             self._message_is_ready.notify_all()
 
     def _pull_all(self) -> bool:
+        flow, items = self.flow, self._items
         while n_free := self._wait_for_slots():
             for _ in range(n_free):
                 # In this order: stop reads them in the other one, and waits for this thread unless it pulls.
                 self._is_pulling = True
-                if self.flow.wants_no_more:
+                if flow.wants_no_more:
                     return False
                 try:
-                    item = next(self._items)
+                    item = next(items)
                 except StopIteration:
                     return True
                 self._take(item)
@@ -147,8 +149,8 @@ class BlockingStream:
     def _wait_for_slots(self) -> int:
         """Wait until the window has room; return for how many vectors, 0 when none are wanted any more."""
         with self._lock:
-            self._producer_waits = True
             while self.flow.n_free <= 0 and not self.flow.wants_no_more:
+                self._producer_waits = True
                 self._slot_is_free.wait(SLOT_WAIT_S)
             self._producer_waits = False
             return 0 if self.flow.wants_no_more else self.flow.n_free
@@ -229,6 +231,7 @@ class BlockingStream:
 
     def _wake_producer(self) -> None:
         with self._lock:
+            self._producer_waits = False  # once is enough
             self._slot_is_free.notify()
 
     def _reopens(self, error: MiwakeError) -> bool:
