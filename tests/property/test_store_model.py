@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from numpy.typing import NDArray
 
 from miwake.indexer.errors import ReferenceConflictError, StoreError
 from miwake.indexer.storage.store import ReferenceStore
@@ -27,10 +31,24 @@ LABELS = st.integers(0, 2)
 class Reference(NamedTuple):
     seed: int
     label: int
+    template: int | None
+
+    def agrees(self, new: Reference) -> bool:
+        """Return whether adding ``new`` under the same id changes nothing: it may leave out the template."""
+        return self[:2] == new[:2] and new.template in (None, self.template)
 
 
-batches = st.dictionaries(st.sampled_from(IDS), st.builds(Reference, SEEDS, LABELS), min_size=1)
+TEMPLATES = st.sampled_from([None, None, 0, 90])
+"""Seeds, one of which some vectors have too."""
+
+batches = st.dictionaries(st.sampled_from(IDS), st.builds(Reference, SEEDS, LABELS, TEMPLATES), min_size=1)
 some_ids = st.lists(st.sampled_from(IDS), min_size=1)
+
+
+def templates_of(references: Iterable[Reference]) -> NDArray[np.float32]:
+    """Return the templates (n, 4) of references, rows of NaN for none."""
+    found = [np.full(4, np.nan) if one.template is None else vectors_of([one.template])[0] for one in references]
+    return np.array(found, dtype=np.float32).reshape(-1, 4)
 
 
 class StoreModel(RuleBasedStateMachine):
@@ -60,13 +78,14 @@ class StoreModel(RuleBasedStateMachine):
         records = make_records(
             list(batch), seeds=[one.seed for one in batch.values()], labels=[one.label for one in batch.values()]
         )
-        if any(self.now.get(one, reference) != reference for one, reference in batch.items()):
+        records = replace(records, templates=templates_of(batch.values()))
+        if not all(self.now.get(one, reference).agrees(reference) for one, reference in batch.items()):
             with pytest.raises(ReferenceConflictError):
                 self.store.add(records, actor="model")
         else:
             change = self.store.add(records, actor="model")
             assert change.n_added == len(batch.keys() - self.now.keys())
-            self.become(self.now | batch)
+            self.become(self.now | {one: new for one, new in batch.items() if one not in self.now})
 
     @rule(ids=some_ids, label=LABELS)
     def relabel(self, ids: list[str], label: int) -> None:
@@ -116,6 +135,12 @@ class StoreModel(RuleBasedStateMachine):
         found = self.store.snapshot(revision)
         assert found.ids == tuple(state)
         assert found.labels.tolist() == [one.label for one in state.values()]
+        templates = self.store.templates(tuple(state), revision)
+        expected = templates_of(state.values())
+        if np.isnan(expected).all():
+            assert templates is None
+        else:
+            np.testing.assert_array_equal(templates, expected)
         if state:
             assert found.vectors.tobytes() == vectors_of([one.seed for one in state.values()]).tobytes()
 
