@@ -105,8 +105,17 @@ def columns(streamed: Streamed, held_out: Records, known: tuple[int, ...], passe
     )
 
 
+def _templates(held_out: Records) -> list[NDArray[np.float32] | None]:
+    if held_out.templates is None:
+        return [None] * len(held_out)
+    return [None if np.isnan(template[0]) else template for template in held_out.templates]
+
+
 def _stream_all(client: Client, held_out: Records, console: Console) -> tuple[tuple[Answer, ...], float]:
-    items = [Inspection(vector=vector, id=name) for vector, name in zip(held_out.vectors, held_out.ids, strict=True)]
+    items = [
+        Inspection(vector=vector, template=template, id=name)
+        for vector, template, name in zip(held_out.vectors, _templates(held_out), held_out.ids, strict=True)
+    ]
     begin = time.perf_counter()
     arriving = client.inspect(items)
     shown = track(
