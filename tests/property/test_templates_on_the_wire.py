@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from miwake.client.inspections import Inspection
 from miwake.client.packing import classify_request
+from miwake.inspection.v1 import inspection_service_pb2
 from miwake.server import wire
 
 N_VALUES = 3
@@ -34,7 +35,8 @@ def test_each_vector_comes_with_its_own_template(drawn: list[tuple[NDArray[Any],
     vectors = [Inspection(vector=vector, template=template) for vector, template in drawn]
 
     request = classify_request(vectors, station="", ids=None, context=None, n_neighbours=None)
-    items = wire.read_items(request.vectors, context=None, n_values=N_VALUES, first_sequence=0, with_templates=True)
+    sent = inspection_service_pb2.ClassifyRequest.FromString(request.encoded()).vectors
+    items = wire.read_items(sent, context=None, n_values=N_VALUES, first_sequence=0, with_templates=True)
 
     expected = [np.full(N_VALUES, np.nan) if template is None else template for _, template in drawn]
     assert not items.failures

@@ -23,8 +23,8 @@ from miwake.client.packing import classify_request, inspect_header, search_reque
 from miwake.client.reference_calls import AsyncReferences
 from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry
 from miwake.client.unpacking import unpack_batch, unpack_search
+from miwake.client.vector_calls import VectorCalls
 from miwake.client.verifications import unpack_verify, verify_request
-from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from miwake.client.options import Evidence, SearchOptions
     from miwake.client.tls import Tls
     from miwake.client.verifications import PairAnswer
-    from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -74,7 +73,7 @@ class AsyncClient:
         connection = Connection.of(target, tls=tls, token=token, retry=retry)
         self._metadata = connection.metadata
         self._channel = connection.open_async()
-        self._service = InspectionServiceStub(self._channel)
+        self._service = VectorCalls(self._channel)
         self._reference_service = ReferenceServiceStub(self._channel)
         self.references = AsyncReferences(self._call_references, station)
         self._streams: WeakSet[AsyncStream] = WeakSet()
@@ -118,7 +117,7 @@ class AsyncClient:
             n_neighbours=n_neighbours,
             evidence=evidence,
         )
-        response = await self._call(self._stub().Classify, request, timeout_s)
+        response = await self._call(self._calls().classify, request, timeout_s)
         return unpack_batch(response, len(vectors))
 
     async def search_neighbours(
@@ -144,7 +143,7 @@ class AsyncClient:
             where=where,
             options=options,
         )
-        response = await self._call(self._stub().SearchNeighbours, request, timeout_s)
+        response = await self._call(self._calls().search_neighbours, request, timeout_s)
         return unpack_search(response, len(vectors))
 
     async def verify(
@@ -168,7 +167,7 @@ class AsyncClient:
         )
         if not request.pairs:
             return []
-        response = await self._call(self._stub().Verify, request, timeout_s)
+        response = await self._call(self._calls().verify, request, timeout_s)
         return unpack_verify(response, len(request.pairs))
 
     def inspect(
@@ -197,7 +196,7 @@ class AsyncClient:
         header = inspect_header(
             station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence, generation=generation
         )
-        stream = AsyncStream(self._stub(), header, items, settings, target=self.target, metadata=self._metadata)
+        stream = AsyncStream(self._calls(), header, items, settings, target=self.target, metadata=self._metadata)
         self._streams.add(stream)
         return AsyncAnswerStream(stream.answers(), stream.flow, stream.recovery)
 
@@ -209,7 +208,7 @@ class AsyncClient:
         if self._is_closed.is_set():
             raise ClosedError
 
-    def _stub(self) -> InspectionServiceAsyncStub:
+    def _calls(self) -> VectorCalls:
         self._check_open()
         return self._service
 

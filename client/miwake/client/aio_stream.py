@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from miwake.client.flow import Batch
     from miwake.client.flow_settings import FlowSettings
     from miwake.client.inspections import Inspection, Vector
+    from miwake.client.vector_calls import VectorCalls, VectorsRequest
     from miwake.inspection.v1 import inspection_service_pb2
-    from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceAsyncStub
 
 TURN_S = 0.001
 """How long a plain iterable may run before the event loop has a turn: a fast one fills messages, and a slow one is sent
@@ -43,7 +43,7 @@ class AsyncStream:
 
     def __init__(
         self,
-        stub: InspectionServiceAsyncStub,
+        calls: VectorCalls,
         header: inspection_service_pb2.InspectRequest,
         items: Iterable[Vector | Inspection] | AsyncIterable[Vector | Inspection],
         settings: FlowSettings,
@@ -51,7 +51,7 @@ class AsyncStream:
         target: str,
         metadata: Metadata = (),
     ) -> None:
-        self._stub = stub
+        self._calls = calls
         self._header = header
         self._items = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         self._target = target
@@ -173,11 +173,11 @@ class AsyncStream:
 
     def _open(self) -> None:
         self._clock.note_open()
-        self._call = self._stub.Inspect(self._requests(self.flow.n_calls), metadata=self._metadata)
-        self._status = ReceivedStatus(self._call)
-        self._responses = aiter(self._call)
+        call = self._call = self._calls.inspect(self._requests(self.flow.n_calls), metadata=self._metadata)
+        self._status = ReceivedStatus(call)
+        self._responses = aiter(call)
 
-    async def _requests(self, n_calls: int) -> AsyncIterator[inspection_service_pb2.InspectRequest]:
+    async def _requests(self, n_calls: int) -> AsyncIterator[VectorsRequest]:
         while (batch := await self._next_batch(n_calls)) is not None:
             yield inspect_request(self._header, batch, stream_id=self._stream_id)
 

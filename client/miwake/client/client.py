@@ -22,8 +22,8 @@ from miwake.client.reference_calls import References
 from miwake.client.retry import DEFAULT_RETRY, Attempts, Retry
 from miwake.client.stream import BlockingStream
 from miwake.client.unpacking import unpack_batch, unpack_search
+from miwake.client.vector_calls import VectorCalls
 from miwake.client.verifications import unpack_verify, verify_request
-from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from miwake.inspection.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Client:
         connection = Connection.of(target, tls=tls, token=token, retry=retry)
         self._metadata = connection.metadata
         self._channel = connection.open()
-        self._service = InspectionServiceStub(self._channel)
+        self._service = VectorCalls(self._channel)
         self._reference_service = ReferenceServiceStub(self._channel)
         self.references = References(self._call_references, station)
         self._lock = Lock()
@@ -174,7 +174,7 @@ class Client:
             n_neighbours=n_neighbours,
             evidence=evidence,
         )
-        response = self._call(self._stub().Classify, request, timeout_s)
+        response = self._call(self._calls().classify, request, timeout_s)
         return unpack_batch(response, len(vectors))
 
     def search_neighbours(
@@ -210,7 +210,7 @@ class Client:
             where=where,
             options=options,
         )
-        response = self._call(self._stub().SearchNeighbours, request, timeout_s)
+        response = self._call(self._calls().search_neighbours, request, timeout_s)
         return unpack_search(response, len(vectors))
 
     def verify(
@@ -261,7 +261,7 @@ class Client:
         )
         if not request.pairs:
             return []
-        response = self._call(self._stub().Verify, request, timeout_s)
+        response = self._call(self._calls().verify, request, timeout_s)
         return unpack_verify(response, len(request.pairs))
 
     def inspect(
@@ -325,7 +325,7 @@ class Client:
         header = inspect_header(
             station=self.station, context=context, n_neighbours=n_neighbours, evidence=evidence, generation=generation
         )
-        stream = BlockingStream(self._stub(), header, items, settings, target=self.target, metadata=self._metadata)
+        stream = BlockingStream(self._calls(), header, items, settings, target=self.target, metadata=self._metadata)
         with self._lock:
             self._streams.add(stream)
         return AnswerStream(stream.answers(), stream.flow, stream.recovery)
@@ -338,7 +338,7 @@ class Client:
         if self._is_closed.is_set():
             raise ClosedError
 
-    def _stub(self) -> InspectionServiceStub:
+    def _calls(self) -> VectorCalls:
         self._check_open()
         return self._service
 

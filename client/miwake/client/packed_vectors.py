@@ -17,9 +17,8 @@ from miwake.client.inspections import Inspection
 from miwake.inspection.v1 import vector_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
     from numpy.typing import NDArray
 
     from miwake.client.inspections import InspectionContext, Templates, Vector, Vectors
@@ -35,10 +34,7 @@ DATA_TYPES = {
 
 
 class PackedVector(NamedTuple):
-    """A vector as it goes on the wire: its values as bytes, of a ``DataType``, and so its template's.
-
-    It becomes a message only within the request that carries it: to copy it from one of its own takes twice as long.
-    """
+    """A vector as it goes on the wire: its values as bytes, of a ``DataType``, and so its template's."""
 
     packed: bytes
     data_type: vector_pb2.DataType.ValueType
@@ -55,17 +51,6 @@ class PackedVector(NamedTuple):
     def message(self) -> vector_pb2.InspectionVector:
         """The vector as a message of its own."""
         return vector_pb2.InspectionVector(**self._asdict())
-
-
-def add_vectors(
-    message: RepeatedCompositeFieldContainer[vector_pb2.InspectionVector], vectors: Iterable[PackedVector]
-) -> None:
-    """Add vectors to those of a request."""
-    for one in vectors:
-        if one.id or one.context or one.template:
-            message.add(**one._asdict())
-        else:
-            message.add(packed=one.packed, data_type=one.data_type)
 
 
 def pack(item: Vector | Inspection) -> PackedVector:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.client.errors import InvalidQueryError
-from miwake.client.packed_vectors import add_vectors, pack_batch, pack_context
+from miwake.client.packed_vectors import pack_batch, pack_context
+from miwake.client.vector_calls import VectorsRequest
 from miwake.client.wishes import pack_evidence, pack_filter, pack_options
 from miwake.inspection.v1 import inspection_service_pb2
 
@@ -48,7 +49,7 @@ def classify_request(
     context: InspectionContext | None,
     n_neighbours: int | None,
     evidence: Evidence | None = None,
-) -> inspection_service_pb2.ClassifyRequest:
+) -> VectorsRequest:
     """Return the request for a batch of verdicts; errors as ``pack_batch``."""
     packed = pack_batch(vectors, ids, templates)
     request = inspection_service_pb2.ClassifyRequest(
@@ -56,8 +57,7 @@ def classify_request(
         context=None if context is None else pack_context(context),
         options=pack_evidence(checked_n_neighbours(n_neighbours), evidence),
     )
-    add_vectors(request.vectors, packed)
-    return request
+    return VectorsRequest(request, packed)
 
 
 def search_request(
@@ -69,7 +69,7 @@ def search_request(
     n_neighbours: int | None,
     where: Filter | None = None,
     options: SearchOptions | None = None,
-) -> inspection_service_pb2.SearchNeighboursRequest:
+) -> VectorsRequest:
     """Return the request for the neighbours of a batch; errors as ``pack_batch`` and ``pack_filter``."""
     packed = pack_batch(vectors, ids, with_templates=False)
     request = inspection_service_pb2.SearchNeighboursRequest(
@@ -80,8 +80,7 @@ def search_request(
         options=None if options is None else pack_options(options),
         as_arrays=True,
     )
-    add_vectors(request.vectors, packed)
-    return request
+    return VectorsRequest(request, packed)
 
 
 def inspect_header(
@@ -110,9 +109,7 @@ def inspect_header(
     )
 
 
-def inspect_request(
-    header: inspection_service_pb2.InspectRequest, batch: Batch, *, stream_id: str
-) -> inspection_service_pb2.InspectRequest:
+def inspect_request(header: inspection_service_pb2.InspectRequest, batch: Batch, *, stream_id: str) -> VectorsRequest:
     """Return a message of a stream; the stream can be taken up again if it has an id."""
     request = inspection_service_pb2.InspectRequest(
         station=header.station,
@@ -123,5 +120,4 @@ def inspect_request(
         first_sequence=batch.first_sequence if stream_id else None,
         n_received=batch.n_received if stream_id else None,
     )
-    add_vectors(request.vectors, batch.vectors)
-    return request
+    return VectorsRequest(request, batch.vectors)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from miwake.client.flow import Batch
     from miwake.client.flow_settings import FlowSettings
     from miwake.client.inspections import Inspection, Vector
+    from miwake.client.vector_calls import VectorCalls, VectorsRequest
     from miwake.inspection.v1 import inspection_service_pb2
-    from miwake.inspection.v1.inspection_service_pb2_grpc import InspectionServiceStub
 
 SLOT_WAIT_S = 0.01
 """A producer that waits for a slot looks again after this time: the consumer may be waiting for it in turn."""
@@ -41,7 +41,7 @@ class BlockingStream:
 
     def __init__(
         self,
-        stub: InspectionServiceStub,
+        calls: VectorCalls,
         header: inspection_service_pb2.InspectRequest,
         items: Iterable[Vector | Inspection],
         settings: FlowSettings,
@@ -49,7 +49,7 @@ class BlockingStream:
         target: str,
         metadata: Metadata = (),
     ) -> None:
-        self._stub = stub
+        self._calls = calls
         self._header = header
         self._items = iter(items)
         self._target = target
@@ -187,11 +187,11 @@ class BlockingStream:
 
     def _open(self) -> None:
         self._clock.note_open()
-        self._call = self._responses = self._stub.Inspect(self._requests(self.flow.n_calls), metadata=self._metadata)
+        self._call = self._responses = self._calls.inspect(self._requests(self.flow.n_calls), metadata=self._metadata)
         if self._is_over.is_set():
             self._cancel()
 
-    def _requests(self, n_calls: int) -> Iterator[inspection_service_pb2.InspectRequest]:
+    def _requests(self, n_calls: int) -> Iterator[VectorsRequest]:
         while (batch := self._next_batch(n_calls)) is not None:
             yield inspect_request(self._header, batch, stream_id=self._stream_id)
 

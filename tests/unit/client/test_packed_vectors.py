@@ -10,7 +10,7 @@ from miwake.client.errors import InvalidQueryError
 from miwake.client.inspections import Inspection, InspectionContext
 from miwake.client.packed_vectors import pack
 from miwake.client.packing import classify_request
-from miwake.inspection.v1 import vector_pb2
+from miwake.inspection.v1 import inspection_service_pb2, vector_pb2
 
 VALUES = [0.0, 1.5, 200.0]
 
@@ -111,7 +111,8 @@ def test_times_are_kept_in_utc() -> None:
 
 
 def classify(vectors: Any, ids: list[str] | None = None) -> Any:
-    return classify_request(vectors, station="s", ids=ids, context=None, n_neighbours=None)
+    request = classify_request(vectors, station="s", ids=ids, context=None, n_neighbours=None)
+    return inspection_service_pb2.ClassifyRequest.FromString(request.encoded())
 
 
 def test_a_batch_keeps_its_order_and_its_ids() -> None:

@@ -30,7 +30,7 @@ def classify(vectors: Any, templates: Any) -> list[vector_pb2.InspectionVector]:
     request = classify_request(
         vectors, templates=templates, station="", ids=None, context=None, n_neighbours=None, evidence=None
     )
-    return list(request.vectors)
+    return list(inspection_service_pb2.ClassifyRequest.FromString(request.encoded()).vectors)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,8 @@ def test_residuals_are_left_out_where_they_are_not_wanted(wanted: bool) -> None:
         evidence=Evidence(residuals=wanted),
     )
 
-    assert request.options.omit_residuals is not wanted
+    options = inspection_service_pb2.ClassifyRequest.FromString(request.encoded()).options
+    assert options.omit_residuals is not wanted
 
 
 def response(residuals: answer_pb2.Residuals | None) -> inspection_service_pb2.InspectResponse:
