@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from archives.make import GOLDEN_LABELS, made_records
 from miwake.indexer.answers import Decision, ReferenceMap
 from miwake.indexer.build import build, rebuild
 from miwake.indexer.building.build_settings import BuildSettings
@@ -21,9 +22,10 @@ from miwake.indexer.embedder import Embedder
 from miwake.indexer.exchange.exporting import export
 from miwake.indexer.exchange.importing import import_station
 from miwake.indexer.index import InspectionIndex
-from miwake.indexer.opening import open_index
+from miwake.indexer.opening import open_index, open_live
 from miwake.indexer.records import Records, is_pass
 from miwake.indexer.storage.station import StationFolder
+from miwake.indexer.storage.store import ReferenceStore
 from miwake.indexer.synthetic.generator import generate
 from miwake.indexer.verdict.matched import escapes_at
 from miwake.indexer.verdict.reference_maps import ReferenceMapChoice
@@ -256,3 +258,61 @@ def test_templates_that_cannot_be_used_are_refused(world: World) -> None:
     assert refused[:2] == ("", "")
     assert refused[2] == "value 7 is nan, expected finite numbers"
     assert refused[3].startswith("values 0 … 1e+06 leave the trained range")
+
+
+def test_where_few_rows_bring_templates_the_mean_of_the_passes_is_offered(world: World, tmp_path: Path) -> None:
+    assert world.known.templates is not None
+    templates = world.known.templates.copy()
+    templates[30:] = np.nan
+
+    built = build(tmp_path, "few", replace(world.known, templates=templates), world.store.parent / "embedder")
+
+    assert built.calibration.residuals is not None
+    assert built.calibration.residuals.reference_map == "class-mean"
+
+
+@pytest.fixture(scope="module")
+def of_means(tmp_path_factory: pytest.TempPathFactory) -> StationFolder:
+    """A station of parts that look alike but for defects, whose embedder and few candidates know next to nothing."""
+    folder = tmp_path_factory.mktemp("means")
+    records = made_records(300, seed=5, name="part", faintest=100, labels=GOLDEN_LABELS)
+    guessed = np.where(np.random.default_rng(0).random(len(records)) < 0.5, 0, 21).astype(np.int32)
+    linear_discriminants(folder / "embedder", replace(records, labels=guessed))
+    few = BuildSettings(n_candidates=5, n_voting=5)
+    build(folder / "store", "line1", records, folder / "embedder", settings=few)
+    return StationFolder(folder / "store" / "line1")
+
+
+def test_the_mean_of_the_passes_is_taken_where_parts_look_alike(of_means: StationFolder) -> None:
+    index, asked = open_index(of_means.path), made_records(60, seed=6, name="new", faintest=100)
+    contents = index.contents
+    without = InspectionIndex(replace(contents, calibration=replace(contents.calibration, residuals=None)))
+
+    residuals = index.classify(asked.vectors).residuals
+
+    assert index.reference_map == "class-mean"
+    assert residuals is not None
+    assert set(residuals.reference.tolist()) == {ReferenceMap.CLASS_MEAN}
+    assert escapes(index, asked, None) < escapes(without, asked, None) - 0.1
+
+
+def test_templates_change_nothing_where_the_mean_of_the_passes_is_taken(of_means: StationFolder) -> None:
+    index, asked = open_index(of_means.path), made_records(10, seed=6, name="new")
+
+    verdicts = index.classify(asked.vectors, templates=asked.vectors)
+
+    np.testing.assert_array_equal(verdicts.reject_probabilities, index.classify(asked.vectors).reject_probabilities)
+
+
+def test_passes_that_are_added_leave_the_mean_that_weights_were_fitted_to(of_means: StationFolder) -> None:
+    index, asked = open_index(of_means.path), made_records(10, seed=6, name="new")
+    bright = replace(made_records(30, seed=7, name="bright", labels=(0,)), ids=tuple(f"b{row}" for row in range(60)))
+    before = index.classify(asked.vectors).residuals
+    with ReferenceStore.open(of_means.path) as store:
+        store.add(replace(bright, vectors=np.minimum(bright.vectors + 60, 255)), actor="test")
+
+    after = open_live(of_means.path).classify(asked.vectors).residuals
+
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(after.l2, before.l2)
