@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from miwake.indexer.answers import Decision, DecisionReason, LabelMethod
 from miwake.inspection.v1 import answer_pb2
-from miwake.server.packing import length_delimited, packed_floats, packed_labels, plain_floats
+from miwake.server.packing import message, packed_floats, packed_labels, rows_of, single_float
 from miwake.server.residual_columns import encoded_residuals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from miwake.indexer.answers import NeighbourBatch, VerdictBatch
+    from miwake.server.packing import Part
 
 METHODS: Mapping[LabelMethod, answer_pb2.LabelMethod.ValueType] = {
     LabelMethod.NEAREST_ANCHOR: answer_pb2.LABEL_METHOD_NEAREST_ANCHOR,
@@ -50,16 +51,15 @@ class NeighbourColumns:
         fields = answer_pb2.Neighbours
         self._ids = batch.ids
         self._failure_modes = batch.failure_modes
-        measures = packed_floats(
-            {
-                fields.DISTANCES_FIELD_NUMBER: batch.distances,
-                fields.BETAS_FIELD_NUMBER: batch.beta,
-                fields.ETAS_FIELD_NUMBER: batch.eta,
-                fields.GAMMAS_FIELD_NUMBER: batch.gamma,
-                fields.MATCH_DISTANCES_FIELD_NUMBER: batch.match_distances,
-            }
-        )
-        self._encoded = list(map(add, packed_labels(fields.LABELS_FIELD_NUMBER, batch.labels), measures))
+        parts = [
+            *packed_labels(fields.LABELS_FIELD_NUMBER, batch.labels),
+            *packed_floats(fields.DISTANCES_FIELD_NUMBER, batch.distances),
+            *packed_floats(fields.BETAS_FIELD_NUMBER, batch.beta),
+            *packed_floats(fields.ETAS_FIELD_NUMBER, batch.eta),
+            *packed_floats(fields.GAMMAS_FIELD_NUMBER, batch.gamma),
+            *packed_floats(fields.MATCH_DISTANCES_FIELD_NUMBER, batch.match_distances),
+        ]
+        self._encoded = rows_of(parts, len(batch))
 
     def write(self, row: int, neighbours: answer_pb2.Neighbours) -> None:
         """Fill an empty message with one query's neighbours."""
@@ -73,43 +73,43 @@ class VerdictColumns:
 
     def __init__(self, batch: VerdictBatch) -> None:
         self._failure_modes = batch.failure_modes
-        told = batch.labels.tolist(), batch.decisions.tolist(), batch.method_labels.tolist(), batch.reasons.tolist()
-        self._codes = [(batch.method, label, decision, *found) for label, decision, *found in zip(*told, strict=True)]
-        pieces = [_measures(batch), packed_floats({answer_pb2.Verdict.HEALTH_FIELD_NUMBER: batch.health})]
-        if batch.anchor_labels.shape[1]:
-            pieces.append(_anchors(batch))
+        self._method = batch.method
+        self._labels = batch.labels.tolist()
+        self._decisions = batch.decisions.tolist()
+        self._method_labels = list(map(tuple, batch.method_labels.tolist()))
+        self._reasons = batch.reasons.tolist()
+        self._encoded = rows_of(_measures(batch), len(batch))
         if batch.residuals is not None:
-            pieces.append(encoded_residuals(batch.residuals))
-        self._encoded = list(map(b"".join, zip(*pieces, strict=True)))
+            self._encoded = list(map(add, self._encoded, encoded_residuals(batch.residuals)))
         self._neighbours = NeighbourColumns(batch.neighbours)
 
     def write(self, row: int, verdict: answer_pb2.Verdict) -> None:
         """Fill an empty message with the verdict on one query."""
-        method, label, decision, method_labels, reasons = self._codes[row]
-        codes = _codes(method, label, decision, tuple(method_labels), reasons)
+        found = self._method_labels[row]
+        codes = _codes(self._method, self._labels[row], self._decisions[row], found, self._reasons[row])
         verdict.MergeFromString(codes + self._encoded[row])
         verdict.failure_mode = self._failure_modes[row]
         self._neighbours.write(row, verdict.neighbours)
 
 
-def _measures(batch: VerdictBatch) -> list[bytes]:
-    fields = answer_pb2.Verdict
-    measures = {
-        fields.PROBABILITY_FIELD_NUMBER: batch.probabilities,
-        fields.MARGIN_FIELD_NUMBER: batch.margins,
-        fields.NOVELTY_FIELD_NUMBER: batch.novelty,
-    }
+def _measures(batch: VerdictBatch) -> list[Part]:
+    """Return the encoding of all that is measured of the verdicts themselves."""
+    fields, anchors = answer_pb2.Verdict, answer_pb2.AnchorDistances
+    parts = [
+        *single_float(fields.PROBABILITY_FIELD_NUMBER, batch.probabilities),
+        *single_float(fields.MARGIN_FIELD_NUMBER, batch.margins),
+        *single_float(fields.NOVELTY_FIELD_NUMBER, batch.novelty),
+        *packed_floats(fields.HEALTH_FIELD_NUMBER, batch.health),
+    ]
     if batch.reject_probabilities is not None:
-        measures[fields.REJECT_PROBABILITY_FIELD_NUMBER] = batch.reject_probabilities
-    return plain_floats(measures)
-
-
-def _anchors(batch: VerdictBatch) -> list[bytes]:
-    fields = answer_pb2.AnchorDistances
-    labels = packed_labels(fields.LABELS_FIELD_NUMBER, batch.anchor_labels)
-    distances = packed_floats({fields.DISTANCES_FIELD_NUMBER: batch.anchor_distances})
-    anchors = answer_pb2.Verdict.ANCHORS_FIELD_NUMBER
-    return [length_delimited(anchors, one) for one in map(add, labels, distances)]
+        parts += single_float(fields.REJECT_PROBABILITY_FIELD_NUMBER, batch.reject_probabilities)
+    if batch.anchor_labels.shape[1]:
+        of_anchors = [
+            *packed_labels(anchors.LABELS_FIELD_NUMBER, batch.anchor_labels),
+            *packed_floats(anchors.DISTANCES_FIELD_NUMBER, batch.anchor_distances),
+        ]
+        parts += message(fields.ANCHORS_FIELD_NUMBER, of_anchors)
+    return parts
 
 
 @lru_cache(maxsize=4096)
@@ -121,5 +121,5 @@ def _codes(method: LabelMethod, label: int, decision: int, method_labels: tuple[
         decision=DECISIONS[decision],
         method=METHODS[method],
         method_labels=[answer_pb2.MethodLabel(method=one, label=found) for one, found in pairs],
-        reasons=[message for reason, message in REASONS.items() if reason & reasons],
+        reasons=[told for reason, told in REASONS.items() if reason & reasons],
     ).SerializeToString()

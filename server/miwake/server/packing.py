@@ -1,79 +1,81 @@
-"""Packed float fields in protobuf's own encoding, a whole batch at once.
+"""Fields in protobuf's own encoding, a whole batch at once.
 
 ``message.field.extend(list)`` takes half a microsecond for fifteen floats, and merging encoded bytes as long for five
-such fields; the encoding is https://protobuf.dev/programming-guides/encoding/#packed.
+such fields; the encoding is https://protobuf.dev/programming-guides/encoding/. What is encoded here is as long in every
+row of a batch, so that all rows are written side by side into one array.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    Part = bytes | NDArray[np.uint8]
+    """Bytes that are the same in all rows, or (Q, n) of their own."""
 
 LENGTH_DELIMITED = 2
 """The wire type of packed fields, and of messages in messages."""
 
-LARGEST_IN_A_BYTE = 127
-
 FIXED_32 = 5
 """The wire type of a float that is not packed."""
 
+BITS_IN_A_BYTE, GOES_ON = 7, 0x80
+"""Of a number of varying length: each byte but the last says that there is another."""
 
-def packed_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
-    r"""Return, for each of Q messages, the encoding of its ``repeated float`` fields.
 
-    Parameters
-    ----------
-    fields : mapping of field number to (Q, K) float32
-        At least one. Every field may have a K of its own; with a K of 0 it is left out.
+def packed_floats(number: int, values: NDArray[np.float32]) -> list[Part]:
+    """Return the encoding of a ``repeated float`` field of (Q, K) values, nothing for a K of 0."""
+    return _packed(number, _bytes_of(values)) if values.shape[1] else []
+
+
+def packed_labels(number: int, labels: NDArray[np.int32]) -> list[Part]:
+    """Return the encoding of a ``repeated sint32`` field of (Q, K) labels, nothing for a K of 0.
+
+    All of them take as many bytes as the longest one, which the encoding allows.
+    """
+    if not labels.size:
+        return []
+    codes = (labels << 1 ^ labels >> 31).astype(np.uint32)  # small for labels near 0, of either sign
+    n_bytes = max(1, -(-int(codes.max()).bit_length() // BITS_IN_A_BYTE))
+    pieces = [codes >> BITS_IN_A_BYTE * place & (GOES_ON - 1) | GOES_ON for place in range(n_bytes)]
+    pieces[-1] ^= GOES_ON
+    return _packed(number, np.stack(pieces, axis=2).astype(np.uint8).reshape(len(labels), -1))
+
+
+def single_float(number: int, values: NDArray[np.float32]) -> list[Part]:
+    """Return the encoding of a ``float`` field of (Q,) values that is set in every row."""
+    return [_varint(number << 3 | FIXED_32), _bytes_of(values[:, None])]
+
+
+def message(number: int, parts: Sequence[Part]) -> list[Part]:
+    """Return the encoding of a field that holds a message with these parts."""
+    return [_varint(number << 3 | LENGTH_DELIMITED) + _varint(sum(map(_width, parts))), *parts]
+
+
+def rows_of(parts: Sequence[Part], n_rows: int) -> list[bytes]:
+    r"""Return the bytes of each row.
 
     Examples
     --------
-    >>> packed_floats({4: np.array([[1.0], [2.0]], dtype=np.float32)})
+    >>> rows_of(packed_floats(4, np.array([[1.0], [2.0]], dtype=np.float32)), 2)
     [b'"\x04\x00\x00\x80?', b'"\x04\x00\x00\x00@']
     """
-    headers = [
-        _varint(number << 3 | LENGTH_DELIMITED) + _varint(4 * values.shape[1]) if values.shape[1] else b""
-        for number, values in fields.items()
-    ]
-    n_messages = len(next(iter(fields.values())))
-    size = sum(len(header) + 4 * values.shape[1] for header, values in zip(headers, fields.values(), strict=True))
+    size = sum(map(_width, parts))
     if not size:
-        return [b""] * n_messages
-    encoded = np.empty((n_messages, size), dtype=np.uint8)
+        return [b""] * n_rows
+    encoded = np.empty((n_rows, size), dtype=np.uint8)
     end = 0
-    for header, values in zip(headers, fields.values(), strict=True):
-        start, end = end, end + len(header)
-        encoded[:, start:end] = np.frombuffer(header, dtype=np.uint8)
-        start, end = end, end + 4 * values.shape[1]
-        encoded[:, start:end] = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
-    return _rows(encoded)
-
-
-def packed_labels(number: int, labels: NDArray[np.int32]) -> list[bytes]:
-    r"""Return, for each of Q messages, the encoding of a ``repeated sint32`` field of (Q, K) labels.
-
-    Examples
-    --------
-    >>> packed_labels(2, np.array([[1, 2], [300, -1]], dtype=np.int32))
-    [b'\x12\x02\x02\x04', b'\x12\x03\xd8\x04\x01']
-    """
-    if not labels.shape[1]:
-        return [b""] * len(labels)
-    codes = (labels << 1 ^ labels >> 31).astype(np.uint32)  # small for labels near 0, of either sign
-    if codes.size and codes.max() > LARGEST_IN_A_BYTE:
-        return [length_delimited(number, b"".join(map(_varint_of_code, row))) for row in codes.tolist()]
-    header = _varint(number << 3 | LENGTH_DELIMITED) + _varint(labels.shape[1])
-    encoded = np.empty((len(labels), len(header) + labels.shape[1]), dtype=np.uint8)
-    encoded[:, : len(header)] = np.frombuffer(header, dtype=np.uint8)
-    encoded[:, len(header) :] = codes
-    return _rows(encoded)
+    for part in parts:
+        start, end = end, end + _width(part)
+        encoded[:, start:end] = np.frombuffer(part, dtype=np.uint8) if isinstance(part, bytes) else part
+    data = encoded.tobytes()
+    return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def plain_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
@@ -89,19 +91,8 @@ def plain_floats(fields: Mapping[int, NDArray[np.float32]]) -> list[bytes]:
     >>> plain_floats({4: np.array([1.0, 2.0], dtype=np.float32)})
     [b'%\x00\x00\x80?', b'%\x00\x00\x00@']
     """
-    tags = [np.frombuffer(_varint(number << 3 | FIXED_32), dtype=np.uint8) for number in fields]
-    encoded = np.concatenate(
-        [
-            part
-            for tag, values in zip(tags, fields.values(), strict=True)
-            for part in (
-                np.broadcast_to(tag, (len(values), len(tag))),
-                np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1, 4),
-            )
-        ],
-        axis=1,
-    )
-    return _rows(encoded)
+    parts = [part for number, values in fields.items() for part in single_float(number, values)]
+    return rows_of(parts, len(next(iter(fields.values()))))
 
 
 def length_delimited(number: int, content: bytes) -> bytes:
@@ -109,21 +100,22 @@ def length_delimited(number: int, content: bytes) -> bytes:
     return _varint(number << 3 | LENGTH_DELIMITED) + _varint(len(content)) + content
 
 
-def _rows(encoded: NDArray[np.uint8]) -> list[bytes]:
-    size = encoded.shape[1]
-    data = encoded.tobytes()
-    return [data[start : start + size] for start in range(0, len(data), size)]
+def _packed(number: int, content: NDArray[np.uint8]) -> list[Part]:
+    return [_varint(number << 3 | LENGTH_DELIMITED) + _varint(content.shape[1]), content]
 
 
-@lru_cache(maxsize=1024)
-def _varint_of_code(code: int) -> bytes:
-    return _varint(code)
+def _width(part: Part) -> int:
+    return len(part) if isinstance(part, bytes) else part.shape[1]
+
+
+def _bytes_of(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
 
 
 def _varint(number: int) -> bytes:
     encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
+    while number >= GOES_ON:
+        encoded.append(number & (GOES_ON - 1) | GOES_ON)
+        number >>= BITS_IN_A_BYTE
     encoded.append(number)
     return bytes(encoded)
