@@ -27,7 +27,8 @@ def built(embeddings: np.ndarray) -> Any:
 
 def by_faiss(index: Any, queries: np.ndarray, n_nearest: int, n_probes: int) -> Any:
     make: Any = faiss.SearchParametersIVF
-    return index.search(queries, n_nearest, params=make(nprobe=n_probes))
+    search = getattr(index, "search_numpy", index.search)  # as ``proposing`` does: other libraries patch FAISS
+    return search(queries, n_nearest, params=make(nprobe=n_probes))
 
 
 # 13 and 100 dimensions leave something over, whatever the width of a processor's vectors.
