@@ -11,7 +11,7 @@ import numpy as np
 from faults.outcome import Outcome
 from faults.scenarios import N_CHANGES, draw_changes
 from faults.steps import LINE, ChooseThresholds, Rebuild, RollBack
-from faults.world import World, look_at, references_of
+from faults.world import World, look_at, stored_references
 from miwake.indexer.checking import check
 from miwake.indexer.errors import IndexerError
 from miwake.indexer.opening import open_live
@@ -220,7 +220,7 @@ def _references(line: Path) -> object:
     """Return the references of every revision, and which of them a server searches."""
     with ReferenceStore.open(line) as store:
         revisions = range(store.revision + 1)
-        found = [references_of(store.snapshot(revision)) for revision in revisions]
+        found = [stored_references(store, revision) for revision in revisions]
     index = open_live(line)
     everything = index.search(
         np.frombuffer(next(iter(found[1].values())).vector, dtype=np.float32)[None], n_neighbours=index.n_references

@@ -65,9 +65,11 @@ def make_base(root: Path) -> World:
 
 
 def new_records(seed: int, number: int, n_records: int) -> Records:
-    """Return records of new parts, with ids that no others have."""
+    """Return records of new parts, with ids that no others have; every second brings a template, which some share."""
     records = blob_records(10, seed=1_000 + seed, first_part=1_000 * (number + 1)).take(np.arange(n_records))
-    return replace(records, ids=tuple(f"new {seed} {number} {row}" for row in range(n_records)))
+    templates = np.repeat(records.vectors[:1], n_records, axis=0)
+    templates[number % 2 :: 2] = np.nan
+    return replace(records, templates=templates, ids=tuple(f"new {seed} {number} {row}" for row in range(n_records)))
 
 
 def draw_changes(world: World, seed: int, n_changes: int) -> list[Change]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from miwake.indexer.index import InspectionIndex
     from miwake.indexer.records import Records
     from miwake.indexer.storage.reading import Snapshot
@@ -31,6 +33,7 @@ class Reference:
     label: int
     failure_mode: str
     vector: bytes = field(repr=False)
+    template: bytes = field(repr=False, default=b"")
 
 
 References = dict[str, Reference]
@@ -86,13 +89,23 @@ class World:
         return replace(self, stations={**self.stations, path: station})
 
 
-def references_of(records: Records | Snapshot) -> References:
+def references_of(records: Records) -> References:
     """Return records as plain references, by id."""
+    return _plain(records, records.templates)
+
+
+def stored_references(store: ReferenceStore, revision: int | None = None) -> References:
+    """Return the references of a revision (None: the latest) as plain ones, by id."""
+    found = store.snapshot(revision)
+    return _plain(found, store.templates(found.ids, found.revision))
+
+
+def _plain(rows: Records | Snapshot, templates: NDArray[np.float32] | None) -> References:
+    golden = np.full_like(rows.vectors, np.nan) if templates is None else templates
+    columns = zip(rows.ids, rows.labels, rows.failure_modes, rows.vectors, golden, strict=True)
     return {
-        one: Reference(int(label), failure_mode, vector.tobytes())
-        for one, label, failure_mode, vector in zip(
-            records.ids, records.labels, records.failure_modes, records.vectors, strict=True
-        )
+        one: Reference(int(label), mode, vector.tobytes(), b"" if np.isnan(template[0]) else template.tobytes())
+        for one, label, mode, vector, template in columns
     }
 
 
@@ -128,16 +141,16 @@ def look_at(folder: Path) -> Station:
     index = open_live(folder)
     with ReferenceStore.open(folder) as store:
         store.check()
-        latest = store.snapshot()
-        served = store.snapshot(index.revision)
+        latest, revision = stored_references(store), store.revision
+        served = stored_references(store, index.revision)
     current = StationFolder(folder).current()
     assert index.generation == current.generation
     station = Station(
-        revision=latest.revision,
-        references=references_of(latest),
+        revision=revision,
+        references=latest,
         generation=index.generation,
         served_revision=index.revision,
-        served=references_of(served),
+        served=served,
         pass_at_most=None if index.threshold_set == DEFAULT_SET else index.calibration.thresholds.pass_at_most,
         follows=current.follows,
     )
