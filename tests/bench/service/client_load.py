@@ -35,7 +35,7 @@ DEFAULT_NEIGHBOURS = 15
 
 def inspect_singly(client: Client, queries: NDArray[np.float32], n_vectors: int) -> int:
     """Stream vectors one by one; return how many whole verdicts came back."""
-    return sum(map(_read, client.inspect(islice(cycle(queries), n_vectors))))
+    return sum(map(read, client.inspect(islice(cycle(queries), n_vectors))))
 
 
 def classify_batches(client: Client, queries: NDArray[np.float32], n_vectors: int) -> int:
@@ -57,10 +57,10 @@ def _batches(queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def _count(answers: Future[list[Answer]]) -> int:
-    return sum(map(_read, answers.result()))
+    return sum(map(read, answers.result()))
 
 
-def _read(answer: Answer) -> bool:
+def read(answer: Answer) -> bool:
     """Read every field of an answer; return whether it is a verdict with all its evidence."""
     verdict = answer.verdict
     if verdict is None or verdict.health is None:

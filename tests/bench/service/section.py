@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.service.against_milvus import against_milvus
 from bench.service.latency import latencies
+from bench.service.reading import reading_us
 from bench.service.shares import shares
 from bench.service.stages import stages
 from bench.service.station import make_station
@@ -29,6 +30,7 @@ def measure() -> dict[str, float | str]:
         index = station.open()
         with running_server(station.store, folder / "log") as server:
             found: dict[str, float | str] = {**shares(index, server, station), **writing_us(index, station)}
+            found |= reading_us(index, station)
             found |= stages(index, station.queries())
             found |= latencies(index, server, station, float(found["per_second_16"]))
         found |= against_milvus(index, station)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import FrozenInstanceError
 from typing import TYPE_CHECKING
 
@@ -248,6 +249,17 @@ def test_neighbours_are_also_told_one_by_one() -> None:
     assert last == answer.verdict.neighbours[-1] == Neighbour("b", 4, "ok", 0.75, -1.0, 0.5, 0.25, 0.5)
     with pytest.raises(IndexError):
         _ = answer.verdict.neighbours[2]
+
+
+def test_a_deep_copy_does_not_keep_the_message_that_an_answer_came_in() -> None:
+    [answer, _] = unpack_answers(two_verdicts(), 7)
+
+    kept = copy.deepcopy(answer)
+
+    assert kept.verdict is not None
+    assert kept.verdict.neighbours.ids == ("a", "b")
+    assert kept.verdict.neighbours.distances.base is None
+    assert kept.verdict.anchors.labels.base is None
 
 
 def test_answers_are_frozen_like_any() -> None:
