@@ -2,7 +2,7 @@
 
 FAISS meets each query's lists in turn, and keeps what is nearest in a heap. A batch that is close together looks into
 the same lists: their codes are read once for all, and what is nearest is chosen at the end. The loop is in
-``list_loops``, which is imported, and compiled or read from numba's cache, at the first search.
+``list_loops``, which is imported, and compiled or read from numba's cache, at the first search or by ``warm_up``.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class InvertedLists:
             products = y[piece] @ self.centres.T
             _compiled()(y[piece], products, self.squares, n_probes, self.lists, out[piece])
         return out
+
+
+def warm_up() -> None:
+    """Compile the loop, or read it from the cache on disk, so that the first query does not wait for it."""
+    _compiled()
 
 
 @cache
