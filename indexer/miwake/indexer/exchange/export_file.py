@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miwake.indexer.exchange.layout import Header
     from miwake.indexer.scale import Scale
 
     Columns = dict[str, list[Any]]
@@ -75,8 +76,7 @@ class ExportFile:
             message = f"{path}: the {self.header.kind} of an export, expected its {kind}"
             raise DataError(message)
         self.schema = read_schema(path, metadata, self.header)
-        expected = arrow_schema(kind, self.schema.n_values, None, {}, has_templates=self.header.has_templates)
-        self._columns = _checked_columns(path, found, expected, self.schema.n_values)
+        self._columns = _checked_columns(path, found, self.header, self.schema.n_values)
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -181,12 +181,13 @@ def _revisions(columns: Columns, names: dict[str, str]) -> list[Revision]:
     return [Revision(number, at, actor, verb, 0, 0) for number, at, actor, verb in zip(*told, strict=True)]
 
 
-def _checked_columns(path: Path, found: Any, expected: Any, n_values: int) -> list[str]:
+def _checked_columns(path: Path, found: Any, header: Header, n_values: int) -> list[str]:
     if n_values > len(found):
         message = (
             f"{path}: {len(found)} columns, expected {n_values} with values: it is no export, or was changed since"
         )
         raise DataError(message)
+    expected = arrow_schema(header.kind, n_values, None, {}, has_templates=header.has_templates)
     for field in expected:
         position = found.get_field_index(field.name)  # -1 also where there are two
         kind_found = found.field(position).type if position >= 0 else "nothing, or two of them"
