@@ -10,9 +10,9 @@ import numpy as np
 from miwake.indexer.errors import ArtifactCorruptError, DataError, ReferenceConflictError, ReferenceNotFoundError
 from miwake.indexer.records import vector_hash
 from miwake.indexer.scale import template_refusals
-from miwake.indexer.storage.reading import VERSION_COLUMNS, Revision, Version, checked_version, read_revision
+from miwake.indexer.storage.reading import Revision, Version, VersionQuery, checked_version, read_revision
 from miwake.indexer.storage.schema import checksum
-from miwake.indexer.storage.templates import read_template_hash, write_template
+from miwake.indexer.storage.templates import write_template
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 LABEL_BOUNDS = np.iinfo(np.int32)
 
-_LIVE_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, v.vector_id
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+_LIVE_QUERY = VersionQuery("""
+    SELECT {columns}, v.vector_id
+    FROM reference_versions AS v {joins}
     WHERE v.id = ? AND v.until_revision IS NULL
-"""  # noqa: S608 - only constants go in
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +161,10 @@ class Writer:
         for sequence, row in enumerate(new, start=self._next("sequence", "reference_versions")):
             vector_id = self._keep_vector(contents[row], records.vectors[row])
             version = _new_version(records, row, sequence=sequence, revision=revision, sha256=contents[row])
-            self._insert_version(version, vector_id)
             template = templates[row]
             if template is not None and records.templates is not None:
                 self._keep_template(sequence, template, records.templates[row])
+            self._insert_version(version._replace(template=template), vector_id)
         return Change(revision=revision, n_added=len(new), n_unchanged=len(records) - len(new))
 
     def relabel(self, ids: Iterable[str], label: int, failure_mode: str) -> Change:
@@ -195,7 +195,7 @@ class Writer:
         return read_revision(self._connection, self._path)
 
     def _find(self, reference_id: str) -> tuple[Version, int] | None:
-        row = self._connection.execute(_LIVE_QUERY, (reference_id,)).fetchone()
+        row = self._connection.execute(_LIVE_QUERY.on(self._connection), (reference_id,)).fetchone()
         return None if row is None else (checked_version(row[:-1], self._path), row[-1])
 
     def _require(self, reference_id: str) -> tuple[Version, int]:
@@ -220,8 +220,8 @@ class Writer:
         elif (stored.label, stored.failure_mode) != (label, failure_mode):
             there = f"label {stored.label} ({stored.failure_mode!r})"
             here = f"label {label} ({failure_mode!r})"
-        elif template is not None and (other := self._template_of(stored)) != template:
-            there = "no template" if other is None else f"template {other.hex()[:12]}"
+        elif template is not None and stored.template != template:
+            there = "no template" if stored.template is None else f"template {stored.template.hex()[:12]}"
             here = f"template {template.hex()[:12]}"
         else:
             return False
@@ -251,9 +251,6 @@ class Writer:
         (last,) = self._connection.execute(f"SELECT max({column}) FROM {table}").fetchone()  # noqa: S608 - constants
         return 1 if last is None else int(last) + 1
 
-    def _template_of(self, version: Version) -> bytes | None:
-        return read_template_hash(self._connection, self._path, version.sequence)
-
     def _keep_vector(self, sha256: bytes, vector: NDArray[np.float32]) -> int:
         """Return the id of a vector, which is written where it is not there yet."""
         found = self._connection.execute("SELECT vector_id FROM vectors WHERE sha256 = ?", (sha256,)).fetchone()
@@ -267,14 +264,14 @@ class Writer:
 
     def _keep_template(self, sequence: int, sha256: bytes, template: NDArray[np.float32]) -> None:
         vector_id = self._keep_vector(sha256, template)
-        write_template(self._connection, sequence, vector_id, sha256)
+        write_template(self._connection, sequence, vector_id)
 
     def _insert_vector(self, vector_id: int, sha256: bytes, vector: NDArray[np.float32]) -> None:
         content = np.ascontiguousarray(vector, dtype="<f4").data
         self._connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (vector_id, sha256, content))
 
     def _insert_version(self, version: Version, vector_id: int) -> None:
-        values = (*version[:4], vector_id, *version[5:], checksum(*version))
+        values = (*version[:4], vector_id, *version[5:-1], version.checksum())
         self._connection.execute(
             "INSERT INTO reference_versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values
         )
@@ -283,7 +280,7 @@ class Writer:
         ended = version._replace(until_revision=revision)
         cursor = self._connection.execute(
             "UPDATE reference_versions SET until_revision = ?, checksum = ? WHERE sequence = ? AND since_revision = ?",
-            (revision, checksum(*ended), version.sequence, version.since_revision),
+            (revision, ended.checksum(), version.sequence, version.since_revision),
         )
         if cursor.rowcount != 1:
             message = f"{self._path}: reference {version.id!r} is damaged"

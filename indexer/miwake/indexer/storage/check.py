@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from miwake.indexer.errors import ArtifactCorruptError
-from miwake.indexer.storage.reading import VERSION_COLUMNS, checked_revision, checked_version
+from miwake.indexer.storage.reading import VersionQuery, checked_revision, checked_version
 from miwake.indexer.storage.templates import check_templates
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 BATCH = 2_048
 """Versions read at once: 11 MB of vectors of 1,404 values."""
 
-_ALL_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, x.content
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+_ALL_QUERY = VersionQuery("""
+    SELECT {columns}, x.content
+    FROM reference_versions AS v {joins}
     WHERE (v.sequence, v.since_revision) > (?, ?) ORDER BY v.sequence, v.since_revision LIMIT ?
-"""  # noqa: S608 - only constants go in
+""")
 
 
 def check_store(connection: sqlite3.Connection, path: Path) -> None:
@@ -40,16 +40,18 @@ def check_store(connection: sqlite3.Connection, path: Path) -> None:
         raise _damaged(path, found)
     revisions = [checked_revision(row, path) for row in connection.execute("SELECT * FROM revisions ORDER BY revision")]
     begun, ended = Counter[int](), Counter[int | None]()
+    templates = set[bytes]()
     for version in _versions(connection, path):
+        templates.update(() if version.template is None else (version.template,))
         begun[version.since_revision] += 1
         ended[version.until_revision] += 1
     _check_counts(revisions, begun, ended, path)
-    check_templates(connection, path)
+    check_templates(connection, path, sorted(templates))
 
 
 def _versions(connection: sqlite3.Connection, path: Path) -> Iterator[Version]:
     last = (0, 0)
-    while rows := connection.execute(_ALL_QUERY, (*last, BATCH)).fetchall():
+    while rows := connection.execute(_ALL_QUERY.on(connection), (*last, BATCH)).fetchall():
         for row in rows:
             version = checked_version(row[:-1], path)
             if not isinstance(row[-1], bytes) or hashlib.sha256(row[-1]).digest() != version.sha256:

@@ -11,6 +11,7 @@ import numpy as np
 from miwake.indexer.errors import ArtifactCorruptError, StoreError
 from miwake.indexer.records import row_hash
 from miwake.indexer.storage.schema import checksum
+from miwake.indexer.storage.templates import has_templates, templates_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,7 +41,8 @@ NO_CHANGES = Revision(0, "", "", "", 0, 0)
 class Version(NamedTuple):
     """A row of ``reference_versions`` with the hash of its vector: what a reference was from one revision to another.
 
-    ``sequence`` numbers the additions: a relabelled reference keeps it, an id added again gets a new one.
+    ``sequence`` numbers the additions: a relabelled reference keeps it, an id added again gets a new one. ``template``
+    is the hash of its template, or None.
     """
 
     sequence: int
@@ -55,47 +57,85 @@ class Version(NamedTuple):
     split: str
     source: str
     inspected_at: str
+    template: bytes | None = None
+
+    def checksum(self) -> bytes:
+        """Return the checksum of the row: over the template only where there is one, as before there were any."""
+        return checksum(*(self if self.template is not None else self[:-1]))
 
 
-VERSION_COLUMNS = (
+_COLUMNS = (
     "v.sequence, v.since_revision, v.until_revision, v.id, x.sha256, v.label, v.failure_mode, v.part, "
-    'v."group", v.split, v.source, v.inspected_at, v.checksum'
+    'v."group", v.split, v.source, v.inspected_at, {template}, v.checksum'
 )
-"""A ``Version`` and its checksum, from ``reference_versions v LEFT JOIN vectors x``."""
+_JOINS = "LEFT JOIN vectors AS x ON x.vector_id = v.vector_id"
+_WITH_TEMPLATES = (
+    f"{_JOINS} LEFT JOIN reference_templates AS t ON t.sequence = v.sequence "
+    "LEFT JOIN vectors AS y ON y.vector_id = t.vector_id"
+)
 
-_BATCH_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, x.content
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+
+class VersionQuery:
+    """A query of ``reference_versions AS v``, for stores with templates and for those without.
+
+    Parameters
+    ----------
+    text : text
+        ``{columns}`` stands for a ``Version`` and its checksum, ``{joins}`` for what they are from besides ``v``; the
+        vector is ``x``.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._without = text.format(columns=_COLUMNS.format(template="NULL"), joins=_JOINS)
+        self._with = text.format(columns=_COLUMNS.format(template="y.sha256"), joins=_WITH_TEMPLATES)
+
+    def on(self, connection: sqlite3.Connection) -> str:
+        """Return the query for a store as it is now.
+
+        What it is to find must have been there by now, or the caller must be in a transaction.
+        """
+        return self._with if has_templates(connection) else self._without
+
+
+_BATCH_QUERY = VersionQuery("""
+    SELECT {columns}, x.content
+    FROM reference_versions AS v {joins}
     WHERE v.sequence > ? AND v.since_revision <= ? AND (v.until_revision IS NULL OR v.until_revision > ?)
     ORDER BY v.sequence LIMIT ?
-"""  # noqa: S608 - only constants go in
+""")
 
-_LIVE_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, x.content
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+_LIVE_QUERY = VersionQuery("""
+    SELECT {columns}, x.content
+    FROM reference_versions AS v {joins}
     WHERE v.id = ? AND v.until_revision IS NULL
-"""  # noqa: S608
+""")
 
 # Told which index: without statistics SQLite would read the whole table, in order.
-_ENDED_QUERY = f"""
-    SELECT {VERSION_COLUMNS}
-    FROM reference_versions AS v INDEXED BY versions_by_end LEFT JOIN vectors AS x USING (vector_id)
+_ENDED_QUERY = VersionQuery("""
+    SELECT {columns}
+    FROM reference_versions AS v INDEXED BY versions_by_end {joins}
     WHERE v.since_revision <= ? AND v.until_revision > ?
     ORDER BY v.sequence, v.since_revision
-"""  # noqa: S608
+""")
 
-_BEGUN_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, x.content
-    FROM reference_versions AS v INDEXED BY versions_by_start LEFT JOIN vectors AS x USING (vector_id)
+_BEGUN_QUERY = VersionQuery("""
+    SELECT {columns}, x.content
+    FROM reference_versions AS v INDEXED BY versions_by_start {joins}
     WHERE v.since_revision > ? AND v.until_revision IS NULL
     ORDER BY v.sequence
-"""  # noqa: S608
+""")
 
-_HISTORY_QUERY = f"""
-    SELECT {VERSION_COLUMNS}
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+_HISTORY_QUERY = VersionQuery("""
+    SELECT {columns}
+    FROM reference_versions AS v {joins}
     WHERE v.id = ? ORDER BY v.sequence, v.since_revision
-"""  # noqa: S608
+""")
+
+_AT_QUERY = VersionQuery("""
+    SELECT {columns}
+    FROM reference_versions AS v {joins}
+    WHERE v.id = ? AND v.since_revision <= ? AND (v.until_revision IS NULL OR v.until_revision > ?)
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,17 +242,18 @@ def checked_revision(row: Sequence[Any], path: Path) -> Revision:
 
 
 def checked_version(row: Sequence[Any], path: Path) -> Version:
-    """Return the version that a row of ``VERSION_COLUMNS`` holds.
+    """Return the version that a row of a ``VersionQuery``'s columns holds.
 
     Raises
     ------
     ArtifactCorruptError
         If its values are not those that were written.
     """
-    if checksum(*row[:-1]) != row[-1]:
+    version = Version(*row[:-1])
+    if version.checksum() != row[-1]:
         message = f"{path}: reference {row[3]!r} is damaged"
         raise ArtifactCorruptError(message)
-    return Version(*row[:-1])
+    return version
 
 
 def read_batches(
@@ -230,7 +271,9 @@ def read_batches(
     n_read = 0
     while True:
         # fetchall ends the transaction at once, so that a slow caller keeps no writer waiting.
-        rows = connection.execute(_BATCH_QUERY, (last, wanted.revision, wanted.revision, size)).fetchall()
+        rows = connection.execute(
+            _BATCH_QUERY.on(connection), (last, wanted.revision, wanted.revision, size)
+        ).fetchall()
         n_read += len(rows)
         if n_read > wanted.n_references or not rows:
             break
@@ -262,7 +305,7 @@ def read_page(
         If a reference or its vector is damaged, naming its id.
     """
     read_revision(connection, path, revision)
-    rows = connection.execute(_BATCH_QUERY, (after, revision, revision, size + 1)).fetchall()
+    rows = connection.execute(_BATCH_QUERY.on(connection), (after, revision, revision, size + 1)).fetchall()
     page = rows[:size]
     return _batch(page, path, schema, revision), page[-1][0] if len(rows) > size else None
 
@@ -271,8 +314,34 @@ def read_reference(
     connection: sqlite3.Connection, path: Path, schema: StationSchema, reference_id: str
 ) -> Snapshot | None:
     """Return the latest state of one reference, a snapshot of one; None where there is none of that id."""
-    rows = connection.execute(_LIVE_QUERY, (reference_id,)).fetchall()
+    rows = connection.execute(_LIVE_QUERY.on(connection), (reference_id,)).fetchall()
     return _batch(rows, path, schema, read_revision(connection, path).revision) if rows else None
+
+
+def read_templates(
+    connection: sqlite3.Connection, path: Path, schema: StationSchema, ids: Sequence[str], revision: int
+) -> NDArray[np.float32] | None:
+    """Return the templates (n, V) float32 of n references of a revision, rows of NaN for none.
+
+    None where none of them has any.
+
+    Raises
+    ------
+    StoreError
+        If an id is not there.
+    ArtifactCorruptError
+        If a reference or its template is damaged, naming it.
+    """
+    if not has_templates(connection):
+        return None
+    hashes = []
+    for reference_id in ids:
+        row = connection.execute(_AT_QUERY.on(connection), (reference_id, revision, revision)).fetchone()
+        if row is None:
+            message = f"{path}: no reference {reference_id!r} at revision {revision}"
+            raise StoreError(message)
+        hashes.append(checked_version(row, path).template)
+    return templates_of(connection, path, hashes, schema.n_values)
 
 
 def read_changes(connection: sqlite3.Connection, path: Path, schema: StationSchema, since: int) -> Changes:
@@ -286,8 +355,8 @@ def read_changes(connection: sqlite3.Connection, path: Path, schema: StationSche
         If a reference or its vector is damaged, naming its id.
     """
     earlier, latest = read_revision(connection, path, since), read_revision(connection, path)
-    ended = connection.execute(_ENDED_QUERY, (since, since)).fetchall()
-    begun = connection.execute(_BEGUN_QUERY, (since,)).fetchall()
+    ended = connection.execute(_ENDED_QUERY.on(connection), (since, since)).fetchall()
+    begun = connection.execute(_BEGUN_QUERY.on(connection), (since,)).fetchall()
     n_references = earlier.n_references - len(ended) + len(begun)
     if n_references != latest.n_references:  # a damaged index hides rows without an error
         message = (
@@ -351,7 +420,7 @@ def collect(batches: Iterable[Snapshot], wanted: Revision, schema: StationSchema
 
 def read_history(connection: sqlite3.Connection, path: Path, reference_id: str) -> list[HistoryEntry]:
     """Return what happened to an id, oldest first."""
-    rows = connection.execute(_HISTORY_QUERY, (reference_id,)).fetchall()
+    rows = connection.execute(_HISTORY_QUERY.on(connection), (reference_id,)).fetchall()
     versions = [checked_version(row, path) for row in rows]
     return [
         _entry(read_revision(connection, path, revision), before, after) for revision, before, after in _steps(versions)

@@ -127,10 +127,11 @@ class Restorer(Writer):
         ).fetchone() or (version.until_revision is None and self._find(version.id))
         if is_known:
             raise _no_history(source, f"reference {version.id!r} is there twice")
-        self._insert_version(version, vector_id)
-        if template is not None and version.sequence not in self._with_template:
+        own = None if template is None else vector_hash(template)
+        if own is not None and template is not None and version.sequence not in self._with_template:
             self._with_template.add(version.sequence)
-            self._keep_template(version.sequence, vector_hash(template), template)
+            self._keep_template(version.sequence, own, template)
+        self._insert_version(version._replace(template=own), vector_id)
 
     def _count_revisions(
         self, told: dict[int, tuple[str, str, str]], begun: Counter[int], ended: Counter[int], source: str

@@ -86,8 +86,7 @@ TABLES = (
 TEMPLATE_TABLE = """
     CREATE TABLE reference_templates (
         sequence INTEGER PRIMARY KEY,
-        vector_id INTEGER NOT NULL REFERENCES vectors,
-        checksum BLOB NOT NULL
+        vector_id INTEGER NOT NULL REFERENCES vectors
     )
 """
 """What a store of format 2 holds besides."""

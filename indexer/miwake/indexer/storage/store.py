@@ -25,11 +25,12 @@ from miwake.indexer.storage.reading import (
     read_page,
     read_reference,
     read_revision,
+    read_templates,
 )
 from miwake.indexer.storage.restoring import Restorer
 from miwake.indexer.storage.schema import STORE_FILE, StationSchema, create_tables, is_empty, read_schema
 from miwake.indexer.storage.station import make_folder
-from miwake.indexer.storage.templates import has_templates, templates_by_id
+from miwake.indexer.storage.templates import has_templates
 from miwake.indexer.storage.transfer import read_versions
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class ReferenceStore:
         Raises
         ------
         StoreError
-            If there is no such revision.
+            If there is no such revision, or an id is not there at it.
         """
         with own_errors(self.path):
             wanted = read_revision(self._connection, self.path, revision)
@@ -264,11 +265,11 @@ class ReferenceStore:
         Raises
         ------
         StoreError
-            If there is no such revision.
+            If there is no such revision, or an id is not there at it.
         """
         with own_errors(self.path):
             wanted = read_revision(self._connection, self.path, revision).revision
-            return templates_by_id(self._connection, self.path, ids, wanted, self.schema.n_values)
+            return read_templates(self._connection, self.path, self.schema, ids, wanted)
 
     def changes(self, since: int) -> Changes:
         """Return what became of the references of revision ``since`` by the latest one.
@@ -324,7 +325,7 @@ class ReferenceStore:
 
     def history(self, reference_id: str) -> list[HistoryEntry]:
         """Return everything that happened to an id, oldest first; empty if it was never there."""
-        with own_errors(self.path):
+        with own_errors(self.path), transaction(self._connection, "BEGIN"):
             return read_history(self._connection, self.path, reference_id)
 
     def copy_to(self, path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.records import row_hash
-from miwake.indexer.storage.reading import VERSION_COLUMNS, Snapshot, checked_version, read_revision
+from miwake.indexer.storage.reading import Snapshot, VersionQuery, checked_version, read_revision
 from miwake.indexer.storage.templates import templates_of
 
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
     from miwake.indexer.storage.reading import Revision, Version
 
-_LIVE_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, x.content
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+_LIVE_QUERY = VersionQuery("""
+    SELECT {columns}, x.content
+    FROM reference_versions AS v {joins}
     WHERE (v.sequence, v.since_revision) > (?, ?) AND v.since_revision <= ?
     AND (v.until_revision IS NULL OR v.until_revision > ?)
     ORDER BY v.sequence, v.since_revision LIMIT ?
-"""  # noqa: S608 - only constants go in
+""")
 
-_ENDED_QUERY = f"""
-    SELECT {VERSION_COLUMNS}, x.content
-    FROM reference_versions AS v LEFT JOIN vectors AS x USING (vector_id)
+_ENDED_QUERY = VersionQuery("""
+    SELECT {columns}, x.content
+    FROM reference_versions AS v {joins}
     WHERE (v.sequence, v.since_revision) > (?, ?) AND v.since_revision <= ? AND v.until_revision <= ?
     ORDER BY v.sequence, v.since_revision LIMIT ?
-"""  # noqa: S608
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def read_versions(
     """
     query = _LIVE_QUERY if are_live else _ENDED_QUERY
     last = (0, 0)
-    while rows := connection.execute(query, (*last, revision, revision, size)).fetchall():
+    while rows := connection.execute(query.on(connection), (*last, revision, revision, size)).fetchall():
         last = rows[-1][:2]
         versions = [checked_version(row[:-1], path) for row in rows]
         numbers = {one.since_revision for one in versions}
@@ -122,7 +122,7 @@ def read_versions(
             vectors=_vectors(versions, [row[-1] for row in rows], n_values, path),
             begun=[revisions[one.since_revision] for one in versions],
             ended=None if are_live else [revisions[one.until_revision or 0] for one in versions],
-            templates=templates_of(connection, path, [one.sequence for one in versions], n_values),
+            templates=templates_of(connection, path, [one.template for one in versions], n_values),
         )
 
 
