@@ -44,7 +44,7 @@ SMALL_NETWORK = NetworkSettings(kind="conv", widths=(16, 32, 64, 128), unit_norm
 
 SMALL_OPTIMISER = OptimiserSettings(
     optimiser="adamw", lr=3e-3, weight_decay=0.02, schedule="cosine", warm_up=0.1, averaging=0.99,
-    epochs=32, least_steps=1200, most_steps=2500,
+    epochs=32, least_steps=1200, most_steps=2000,
 )  # fmt: skip
 
 AUGMENTATION = AugmentationSettings(
