@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+
+INTERRUPTED_CLOSE_S = 0.5
+"""How long an interrupted program waits for its connection to end."""
 
 
 class Client:
@@ -109,7 +112,14 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            self.close()
+            return
+        # An interrupt can hit between the lines of gRPC that take a lock and those that give it back
+        # (https://github.com/python/cpython/issues/74174): closing would then wait for ever.
+        closing = Thread(target=self.close, name="miwake-close", daemon=True)
+        closing.start()
+        closing.join(INTERRUPTED_CLOSE_S)
 
     def close(self) -> None:
         """End all streams and the connection. A closed client stays closed."""
