@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from miwake.indexer.errors import (
     ReferenceConflictError,
     StoreError,
 )
+from miwake.indexer.filters import LabelIn
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index
 from miwake.indexer.records import Records
@@ -195,6 +198,26 @@ def test_a_class_that_lost_its_last_reference_is_answered_no_more(
 
     assert 7 not in live.labels
     assert 7 not in set(verdicts.labels.tolist())
+
+
+def test_a_generation_that_is_let_go_leaves_memory_without_the_collector(
+    own_store: Path, data: tuple[Records, Records]
+) -> None:
+    with ReferenceStore.open(own_store / "line1") as references:
+        references.add(new_class(data[0]), actor="test")
+        gc.collect()
+        gc.disable()  # as good as what a server does, which looks through everything hardly ever
+        try:
+            index = open_index(own_store / "line1")
+            live = index.with_changes(references.changes(index.base_revision))
+            for one in (index, live):
+                one.classify(queries(data))
+                one.search(queries(data), where=LabelIn([0, BURR]))
+            embeddings = weakref.ref(index.contents.embeddings)
+            del index, live, one
+            assert embeddings() is None
+        finally:
+            gc.enable()
 
 
 def test_batching_does_not_change_answers(index: InspectionIndex, data: tuple[Records, Records]) -> None:

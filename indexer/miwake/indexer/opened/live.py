@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +67,8 @@ class LiveReferences:
         self._failure_modes = np.array(self.failure_mode_names, dtype=object)
         self.n_counted = len(self.labels) - len(self._masked)
         self._rows = _live_rows(contents, overlay)
-        self.pool = lru_cache(N_POOLS)(self._pool)
+        # Not by a method: one that is kept in its own object leaves a cycle, and so a generation in memory.
+        self.pool = lru_cache(N_POOLS)(partial(_pool, contents, overlay))
 
     def _append(self, overlay: Overlay) -> None:
         added = overlay.added
@@ -196,17 +197,6 @@ class LiveReferences:
             found = found.without(self._masked)
         return nearest(found, n_found)
 
-    def _pool(self, where: Filter | None) -> Pool:
-        """Return the references that count and for which a filter holds; None: all that count."""
-        is_in = np.ones(self._n_stored, dtype=np.bool_)
-        is_in[self._masked] = False
-        if where is not None:
-            is_in &= matches(where, self._contents.references)
-        added = np.arange(self._n_stored, len(self.labels))
-        if where is not None and self._overlay is not None:
-            added = added[matches(where, SnapshotColumns(self._overlay.added))]
-        return Pool(np.flatnonzero(is_in), added)
-
     def propose(self, embedded: NDArray[np.float32], n_candidates: int, where: Filter | None) -> NDArray[np.int64]:
         """Return positions (Q, m) among which are the M nearest of the references for which a filter holds."""
         return propose_among(self.pool(where), self._contents.faiss_index, embedded, n_candidates)
@@ -214,6 +204,19 @@ class LiveReferences:
     def space(self, settings: RerankSettings) -> LiveSpace:
         """Return the references as SOART3 compares them with any settings."""
         return LiveSpace(self._rows, settings)
+
+
+def _pool(contents: IndexContents, overlay: Overlay | None, where: Filter | None) -> Pool:
+    """Return the references that count and for which a filter holds; None: all that count."""
+    files = contents.references
+    is_in = np.ones(len(files), dtype=np.bool_) if where is None else matches(where, files)
+    if overlay is None:
+        return Pool(np.flatnonzero(is_in), np.empty(0, dtype=np.int64))
+    is_in[overlay.masked] = False
+    added = np.arange(len(files), len(files) + len(overlay.added.labels))
+    if where is not None:
+        added = added[matches(where, SnapshotColumns(overlay.added))]
+    return Pool(np.flatnonzero(is_in), added)
 
 
 def _live_rows(contents: IndexContents, overlay: Overlay | None) -> LiveRows:
