@@ -24,7 +24,7 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "narrow_end": ("widths=16,32,64,64",),
     "deep": ("depth=2",),
 }
-"""Name → settings of the default preset that are replaced; docs/recipes.md has their accuracy."""
+"""Name → settings of the default preset that are replaced."""
 
 BATCHES = (1, 16, 64)
 N_ROUNDS, N_IN_A_ROW = 41, 3
