@@ -27,6 +27,7 @@ from miwake.indexer.records import Records, is_pass
 from miwake.indexer.storage.station import StationFolder
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.indexer.synthetic.generator import generate
+from miwake.indexer.telling.tables import residuals_text
 from miwake.indexer.verdict.matched import escapes_at
 from miwake.indexer.verdict.reference_maps import ReferenceMapChoice
 from miwake.indexer.verdict.scores import read_scores
@@ -218,6 +219,8 @@ def test_a_rebuild_keeps_the_choice(world: World, copy: StationFolder) -> None:
     assert (off.calibration.residuals, again.calibration.residuals) == (None, None)
     assert means.calibration.residuals is not None
     assert means.calibration.residuals.reference_map == "class-mean"
+    assert "none were offered" in residuals_text(off.calibration.residuals)
+    assert "takes 20 rejects and as many passes" in residuals_text(off.calibration.residuals)
 
 
 def test_canaries_bring_their_templates(world: World) -> None:

@@ -49,7 +49,7 @@ def to_templates(
 ) -> tuple[NDArray[np.float32] | None, Problems]:
     """Return (N, V) float32 templates, rows of NaN for none, and the rows that are unreadable.
 
-    None in the place of the templates where no row has one.
+    None in the place of the templates where no row has a readable one.
 
     Raises
     ------
@@ -66,8 +66,7 @@ def to_templates(
     else:
         message = f"{source}: {len(columns):,} template columns, expected {n_values:,} as of the vector"
         raise DataError(message)
-    is_none = bool(np.isnan(templates).all()) and not problems
-    return None if is_none else templates, problems
+    return None if np.isnan(templates).all() else templates, problems
 
 
 def _some_lists(source: str, name: str, column: Any, n_values: int) -> tuple[NDArray[np.float32], Problems]:

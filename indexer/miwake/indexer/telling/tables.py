@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from miwake.indexer.telling.threshold_tables import chosen_lines, threshold_text
+from miwake.indexer.verdict.reference_maps import LEAST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,10 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
 def residuals_text(residuals: ResidualCalibration | None) -> str:
     """Return what residuals against a reference map were offered, and whether they are weighed."""
     if residuals is None:
-        return "residuals against a reference map: none were offered to the reject probability"
+        return (
+            "residuals against a reference map: none were offered to the reject probability, which takes "
+            f"{LEAST_ROWS} rejects and as many passes with one among the calibration rows, and not --reference-map off"
+        )
     escapes = residuals.escapes
     taken = "taken" if residuals.model is not None else "not taken, for this is not beyond chance"
     against = "templates" if residuals.reference_map == "template" else "the mean map of the passes"

@@ -17,7 +17,7 @@ from miwake.indexer.residuals.reference_maps import against_means, against_templ
 from miwake.indexer.verdict.calibration import ResidualCalibration
 from miwake.indexer.verdict.cross_fitting import CrossFitted, cross_fit_terms, labels_by
 from miwake.indexer.verdict.matched import compare_matched
-from miwake.indexer.verdict.reference_maps import OfferedMap, ReferenceMapChoice
+from miwake.indexer.verdict.reference_maps import LEAST_ROWS, OfferedMap, ReferenceMapChoice
 from miwake.indexer.verdict.residual_terms import ResidualTerms, fit_residual_model, label_cut, terms_of
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 MATCHED_OVERKILL = 0.05
 """Where escapes are compared: few passes are enough to set the threshold, and a line can live with it."""
-
-LEAST_ROWS = 20
-"""Rejects, and passes, with a reference map: fewer fit no weights."""
 
 Templates = Callable[[NDArray[np.intp]], NDArray[np.float32]]
 """Returns the templates (n, V) float32 of n rows of the sample; rows of NaN where there is none."""

@@ -1,4 +1,4 @@
-"""What a map can be compared with, by name."""
+"""What a map can be compared with, by name, and how many must be."""
 
 from __future__ import annotations
 
@@ -12,3 +12,6 @@ ReferenceMapChoice = Literal["auto", "off", "template", "class-mean"]
 
 ReferenceMapName = Literal["none", "template", "class-mean"]
 """What probabilities weigh the residuals against."""
+
+LEAST_ROWS = 20
+"""Rejects, and passes, with a reference map: fewer fit no weights."""

@@ -115,6 +115,7 @@ def test_rows_that_are_dropped_take_their_templates_with_them(tmp_path: Path) ->
     ("changed", "message"),
     [
         ({"template": [*listed()[:5], [1.0, 2.0]]}, "row 5, column template: 2 values, expected 4 as of the vector"),
+        ({"template": [[1.0, 2.0]] * 6}, "row 0, column template: 2 values, expected 4 as of the vector"),
         ({"template": [*listed()[:5], [1.0, 2.0, None, 3.0]]}, r"row 5, its template: column template2: missing or"),
         ({"template": [*listed()[:5], [1.0, 9e9, 0, 0]]}, r"row 5, its template: column template1: 9e\+09 leaves"),
         ({"template": [[["a"]]] * 6}, "column template holds list<.*, expected numbers"),
