@@ -249,8 +249,9 @@ import json, sys
 from pathlib import Path
 import faiss
 import numpy as np
-from miwake.indexer.search import inverted
 from miwake.indexer.search.card import read_card
+from miwake.indexer.search.inverted import InvertedLists
+from miwake.indexer.search.kinds import build_kind
 from miwake.indexer.search.loading import load_index
 from miwake.indexer.search.proposing import exact_index, propose
 
@@ -263,7 +264,8 @@ folder = Path(sys.argv[1])
 embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
 queries = np.random.default_rng(0).standard_normal((64, embeddings.shape[1]), dtype=np.float32)
 propose(exact_index(queries), queries, 10)
-inverted.warm_up()  # numba takes 50 MB, once in a process
+few = build_kind("ivf-flat", queries, seed=0)[0]
+InvertedLists.of(few).search(queries, 1, 1)  # numba takes 50 MB, once in a process
 queries @ queries.T  # and so do BLAS's buffers theirs
 card = read_card(folder)
 before = anonymous()

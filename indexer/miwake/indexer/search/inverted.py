@@ -2,7 +2,7 @@
 
 FAISS meets each query's lists in turn, and keeps what is nearest in a heap. A batch that is close together looks into
 the same lists: their codes are read once for all, and what is nearest is chosen at the end. The loop is in
-``list_loops``, which is imported, and compiled or read from numba's cache, at the first search or by ``warm_up``.
+``list_loops``, which is imported, and compiled or read from numba's cache, at the first search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MET_AT_ONCE = 1 << 20
-"""References that the queries of one call may meet: 4 MB of distances."""
+"""References that the queries of one call may meet where lists are of one size: about 4 MB of distances."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,20 +46,25 @@ class InvertedLists:
 
     @classmethod
     def of(cls, index: Any) -> InvertedLists | None:
-        """Return the lists of a FAISS index, None where it is none whose lists hold halves."""
+        """Return the lists of a FAISS index, None where it is none whose lists hold vectors as halves."""
         import faiss  # noqa: PLC0415 - heavy, and not needed for --help
 
         if type(index).__name__ != "IndexIVFScalarQuantizer" or index.sq.qtype != faiss.ScalarQuantizer.QT_fp16:
             return None
-        # Not by ``reconstruct_n``, which other libraries patch.
         flat: Any = faiss.downcast_index(index.quantizer)
+        is_plain = index.metric_type == faiss.METRIC_L2 and not index.by_residual
+        if not is_plain or type(flat).__name__ not in {"IndexFlat", "IndexFlatL2"}:
+            return None
+        # Not by ``reconstruct_n``, which other libraries patch.
         # In a mapped file they may lie at any byte; BLAS wants a multiple of four.
         stored = np.require(faiss.rev_swig_ptr(flat.get_xb(), index.nlist * index.d), requirements="A")
         centres = stored.reshape(index.nlist, index.d)
         found, numbers = index.invlists, range(index.nlist)
-        codes = [int(found.get_codes(one)) for one in numbers]
-        ids = [int(found.get_ids(one)) for one in numbers]
-        lists = np.array([codes, ids, [found.list_size(one) for one in numbers]], dtype=np.int64)
+        sizes = [found.list_size(one) for one in numbers]
+        # FAISS gives no address of a list in which there is nothing.
+        codes = [int(found.get_codes(one)) if size else 0 for one, size in zip(numbers, sizes, strict=True)]
+        ids = [int(found.get_ids(one)) if size else 0 for one, size in zip(numbers, sizes, strict=True)]
+        lists = np.array([codes, ids, sizes], dtype=np.int64)
         return cls(owner=index, centres=centres, squares=np.einsum("ld,ld->l", centres, centres), lists=lists)
 
     def search(self, queries: NDArray[np.float32], n_candidates: int, n_probes: int) -> NDArray[np.int64]:
@@ -76,11 +81,6 @@ class InvertedLists:
             products = y[piece] @ self.centres.T
             _compiled()(y[piece], products, self.squares, n_probes, self.lists, out[piece])
         return out
-
-
-def warm_up() -> None:
-    """Compile the loop, or read it from the cache on disk, so that the first query does not wait for it."""
-    _compiled()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import faiss
@@ -109,3 +110,34 @@ def test_queries_that_meet_very_many_references_find_the_same_in_pieces() -> Non
 @pytest.mark.parametrize("kind", ["hnsw", "ivf-pq"])
 def test_other_kinds_have_no_such_lists(kind: str) -> None:
     assert InvertedLists.of(build_kind(kind, clusters(400, 8), seed=0)[0]) is None
+
+
+def test_lists_in_which_there_is_nothing_are_searched_past(tmp_path: Path) -> None:
+    embeddings = np.repeat(clusters(40, 8), 25, axis=0)  # fewer kinds of rows than lists
+    index = built(embeddings)
+    faiss.write_index(index, str(tmp_path / "index.faiss"))
+    for one in (index, faiss.read_index(str(tmp_path / "index.faiss"))):
+        assert min(one.invlists.list_size(number) for number in range(one.nlist)) == 0
+        lists = InvertedLists.of(one)
+        assert lists is not None
+        found = lists.search(embeddings[::25], 25, one.nlist)
+        assert np.array_equal(np.sort(found, axis=1), np.arange(len(embeddings)).reshape(40, 25))
+
+
+def of_kind(*settings: Any) -> Any:
+    """Return an inverted file of halves, made and filled by FAISS itself."""
+    embeddings = clusters(400, 8)
+    flat: Any = faiss.IndexFlatL2(8)
+    make: Any = faiss.IndexIVFScalarQuantizer
+    index = make(flat, 8, 4, faiss.ScalarQuantizer.QT_fp16, *settings)
+    flat.this.disown()
+    index.own_fields = True
+    index.train(embeddings)
+    index.add(embeddings)
+    return index
+
+
+def test_lists_that_hold_something_else_than_vectors_are_left_to_faiss() -> None:
+    assert InvertedLists.of(of_kind(faiss.METRIC_L2, False)) is not None
+    assert InvertedLists.of(of_kind(faiss.METRIC_L2, True)) is None
+    assert InvertedLists.of(of_kind(faiss.METRIC_INNER_PRODUCT, False)) is None
