@@ -27,7 +27,10 @@ VECTOR_COLUMN = "vector"
 """A Parquet column of whole vectors, where there are no numbered ones."""
 
 TEMPLATE_COLUMN = "template"
-"""The columns template0, template1 …, or a Parquet column of whole templates: the golden maps beside the vectors."""
+"""The columns template0, template1 …, or a Parquet column of lists: the golden maps beside the vectors.
+
+Other columns may have such a name, as a text ``template`` or ``template1`` without ``template0``; they are left alone.
+"""
 
 OTHER_COLUMNS = ("id", "part", "group", "split", "label", "failure_mode", "fmode")
 """What is read beside the vectors, where it is there; in NPZ files the plural does as well."""
@@ -68,15 +71,24 @@ def read_parquet(path: Path) -> RawFile:
 
 
 def _parquet_content(path: Path, file: Any) -> RawFile:
-    names = file.schema_arrow.names
+    schema = file.schema_arrow
+    names = schema.names
     values = value_columns(path, names, alternative=VECTOR_COLUMN)
-    golden = numbered_columns(path, names, TEMPLATE_COLUMN) or [name for name in names if name == TEMPLATE_COLUMN]
+    golden = template_columns(path, names)
+    if not golden and TEMPLATE_COLUMN in names and _holds_lists(schema.field(TEMPLATE_COLUMN).type):
+        golden = [TEMPLATE_COLUMN]
     others = [name for name in OTHER_COLUMNS if name in names]
     table = file.read(columns=[*values, *golden, *others])
     columns = {name: table[name].to_pylist() for name in others}
     return RawFile(
         cast("list[Vector]", _parquet_rows(path, table, values)), columns, _parquet_rows(path, table, golden) or None
     )
+
+
+def _holds_lists(kind: Any) -> bool:
+    from pyarrow import types  # noqa: PLC0415 - not in the base install
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _parquet_rows(path: Path, table: Any, names: Sequence[str]) -> list[Vector | None]:
@@ -104,7 +116,7 @@ def read_csv(path: Path) -> RawFile:
             rows = csv.reader(file)
             names = next(rows, [])
             values = [names.index(name) for name in value_columns(path, names)]
-            golden = [names.index(name) for name in numbered_columns(path, names, TEMPLATE_COLUMN)]
+            golden = [names.index(name) for name in template_columns(path, names)]
             others = {name: names.index(name) for name in OTHER_COLUMNS if name in names}
             columns: dict[str, list[str]] = {name: [] for name in others}
             for row, cells in enumerate(cells for cells in rows if cells):
@@ -139,7 +151,10 @@ def _is_number(cell: str) -> bool:
 
 
 def read_npz(path: Path) -> RawFile:
-    """Read an NPZ file: ``vectors`` (N, V) or (N, rows, columns), and ``templates`` of that shape and columns if any.
+    """Read an NPZ file.
+
+    ``vectors`` is (N, V) or (N, rows, columns); beside it may stand ``templates`` of that shape, and arrays (N,) that
+    are named as the columns of other files, ``id`` or ``ids``.
 
     Raises
     ------
@@ -202,6 +217,11 @@ def value_columns(path: Path, names: Sequence[str], *, alternative: str = "") ->
         return [alternative]
     message = f"{path}: no vectors: expected columns data0, data1 …"
     raise DataFileError(message)
+
+
+def template_columns(path: Path, names: Sequence[str]) -> list[str]:
+    """Return template0, template1 … in the order of their numbers, none without the first; errors as those of data."""
+    return numbered_columns(path, names, TEMPLATE_COLUMN) if f"{TEMPLATE_COLUMN}0" in names else []
 
 
 def numbered_columns(path: Path, names: Sequence[str], stem: str) -> list[str]:

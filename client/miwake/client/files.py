@@ -107,7 +107,9 @@ def read_samples(path: Path, *, split: str | None = None, limit: int | None = No
     except OSError as error:
         message = f"{path}: {error.strerror or ' '.join(str(error).split())}"
         raise DataFileError(message) from error
-    columns: dict[str, Sequence[Any]] = {**raw.columns, "template": raw.templates or raw.vectors}
+    columns = dict(raw.columns)
+    if raw.templates is not None:
+        columns["templates"] = raw.templates
     for name, column in columns.items():
         if len(column) != len(raw.vectors):
             message = f"{path}: {len(column)} values in {name}, expected {len(raw.vectors)}: one for each vector"

@@ -296,6 +296,15 @@ def test_a_file_without_templates_has_none(tmp_path: Path) -> None:
     assert golden_of(write_parquet(tmp_path / "parts.parquet", MAPS[:2])) == [None, None]
 
 
+@pytest.mark.parametrize("columns", [{"template": ["top", None]}, {"template1": ["left", "right"]}])
+def test_columns_that_are_only_called_like_templates_are_none(columns: dict[str, Any], tmp_path: Path) -> None:
+    assert golden_of(write_parquet(tmp_path / "parts.parquet", MAPS[:2], **columns)) == [None, None]
+
+
+def test_a_lone_numbered_column_in_csv_is_no_template(tmp_path: Path) -> None:
+    assert golden_of(write_csv(tmp_path / "parts.csv", "data0,template1", "1,left")) == [None]
+
+
 def test_a_replay_hands_templates_over_row_by_row(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "parts.parquet", MAPS[:2], template=[None, [1.0, 2.0, 3.0]])
 
@@ -309,7 +318,7 @@ def test_a_replay_hands_templates_over_row_by_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        (["data0,template1", "1,2"], "column template0 is missing"),
+        (["data0,template0,template2", "1,2,3"], "column template1 is missing"),
         (["data0,template0", "1,x"], "row 0, column template0: 'x', expected a number"),
         (["data0,template0,template1", "1,2,"], "row 0, column template1: '', expected a number"),
     ],
@@ -319,8 +328,9 @@ def test_what_is_wrong_with_a_template_is_named(lines: list[str], expected: str,
         read_samples(write_csv(tmp_path / "bad.csv", *lines))
 
 
-def test_templates_of_another_number_than_vectors_are_named(tmp_path: Path) -> None:
-    np.savez(tmp_path / "bad.npz", vectors=MAPS, templates=MAPS[:3])
+@pytest.mark.parametrize("n_templates", [0, 3])
+def test_templates_of_another_number_than_vectors_are_named(n_templates: int, tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", vectors=MAPS, templates=MAPS[:n_templates])
 
-    with pytest.raises(DataFileError, match="3 values in template, expected 4: one for each vector"):
+    with pytest.raises(DataFileError, match=f"{n_templates} values in templates, expected 4: one for each vector"):
         read_samples(tmp_path / "bad.npz")
