@@ -213,8 +213,11 @@ def _beside(vectors: Vectors, templates: Templates) -> list[Vector | Inspection]
 
 
 def is_all_nan(values: Vector) -> bool:
-    """Return whether values stand for a template that is not there."""
-    return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool(np.isnan(values).all())
+    """Return whether values stand for a template that is not there: what is no vector is none, and refused later."""
+    if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
+        return False
+    is_vector_of_floats = values.ndim == 1 and values.size > 0 and values.dtype.kind == "f"
+    return is_vector_of_floats and bool(np.isnan(values).all())
 
 
 def pack_context(context: InspectionContext) -> vector_pb2.InspectionContext:

@@ -73,6 +73,19 @@ def test_templates_beside_a_batch_are_given_where_they_are_something() -> None:
     assert [one.template for one in sent] == [templates[0].tobytes(), b"", templates[2].tobytes()]
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        array([]),
+        np.full((2, 2), np.nan, dtype=np.float32),
+        np.ma.MaskedArray(array([np.nan, np.nan, 1.0]), mask=[False, False, True]),
+    ],
+)
+def test_only_a_whole_row_of_nan_stands_for_no_template(template: Any) -> None:
+    with pytest.raises(InvalidQueryError, match=r"^vector 0: template: "):
+        classify([array(VALUES)], [template])
+
+
 def test_a_template_of_the_call_stands_before_that_of_the_item() -> None:
     own = Inspection(vector=array(VALUES), id="own", template=array(GOLDEN))
 
