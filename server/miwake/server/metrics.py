@@ -156,12 +156,11 @@ class Metrics:
             novelty.observe(share)
 
     def _count_compared(self, index: Index, batch: VerdictBatch) -> None:
-        if batch.residuals is None:
-            if index.reference_map != "none":
-                self._compared.labels(index.station, ReferenceMap.NONE.name).inc(len(batch))
-            return
-        for reference, count in zip(*np.unique(batch.residuals.reference, return_counts=True), strict=True):
-            self._compared.labels(index.station, ReferenceMap(reference).name).inc(count)
+        references = np.zeros(len(batch), np.uint8) if batch.residuals is None else batch.residuals.reference
+        for reference, count in zip(*np.unique(references, return_counts=True), strict=True):
+            # Whether a batch has residuals is up to whoever shares it: a station that regards no map misses none.
+            if reference != ReferenceMap.NONE or index.reference_map != "none":
+                self._compared.labels(index.station, ReferenceMap(reference).name).inc(count)
 
 
 class StateCollector(Collector):

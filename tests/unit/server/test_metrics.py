@@ -82,7 +82,9 @@ def with_templates(index: FakeIndex, *, wishes: Wishes = AS_USUAL) -> Job:
 
 @pytest.mark.parametrize("wishes", [AS_USUAL, Wishes(omit_residuals=True)])
 def test_verdicts_are_counted_by_the_map_that_they_were_compared_with(wishes: Wishes) -> None:
-    samples = after([with_templates(FakeIndex(), wishes=wishes)])
+    regarding = FakeIndex()
+    regarding.reference_map = "template"
+    samples = after([with_templates(regarding, wishes=wishes)])
 
     assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="TEMPLATE") == 1
     assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="NONE") == 2
@@ -97,6 +99,14 @@ def test_templates_that_do_not_come_are_counted_only_where_they_are_regarded() -
 
     assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="NONE") == 2
     assert not any(name == "miwake_compared_verdicts_total" for name, _ in others)
+
+
+def test_a_caller_without_templates_is_counted_alike_alone_and_beside_one_that_brings_some() -> None:
+    index = FakeIndex()
+    samples = after([make_job(index, 0.01, 0.02, task=Task.CLASSIFY), with_templates(index)])
+
+    assert counted(samples, "miwake_compared_verdicts_total", station="line1", reference="TEMPLATE") == 1
+    assert ("miwake_compared_verdicts_total", (("reference", "NONE"), ("station", "line1"))) not in samples
 
 
 def test_a_batch_of_two_callers_is_counted_once() -> None:
