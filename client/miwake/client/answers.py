@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from miwake.client.unread import Unread
 
@@ -178,8 +178,22 @@ class Neighbours(Unread):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, rank: int) -> Neighbour:
-        """Return the neighbour at a rank from 0, the nearest match."""
+    @overload
+    def __getitem__(self, rank: int) -> Neighbour: ...
+
+    @overload
+    def __getitem__(self, rank: slice) -> tuple[Neighbour, ...]: ...
+
+    def __getitem__(self, rank: int | slice) -> Neighbour | tuple[Neighbour, ...]:
+        """Return the neighbour at a rank from 0, the nearest match, or those of a slice."""
+        if isinstance(rank, slice):
+            return tuple(map(self._at, range(*rank.indices(len(self)))))
+        return self._at(rank)
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return map(self._at, range(len(self)))
+
+    def _at(self, rank: int) -> Neighbour:
         return Neighbour(
             self.ids[rank],
             int(self.labels[rank]),
@@ -189,9 +203,6 @@ class Neighbours(Unread):
                 for column in (self.distances, self.betas, self.etas, self.gammas, self.match_distances)
             ),
         )
-
-    def __iter__(self) -> Iterator[Neighbour]:
-        return map(self.__getitem__, range(len(self)))
 
 
 @dataclass(frozen=True, slots=True)

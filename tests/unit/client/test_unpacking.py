@@ -296,3 +296,13 @@ def test_a_batch_with_a_missing_answer_is_refused() -> None:
         unpack_batch(inspection_service_pb2.ClassifyResponse(), 1)
     with pytest.raises(ProtocolError, match="0 answers to 2 vectors"):
         unpack_search(inspection_service_pb2.SearchNeighboursResponse(), 2)
+
+
+def test_a_slice_of_the_neighbours_is_a_tuple_of_them() -> None:
+    [answer] = unpack_answers(response(answer_pb2.Answer(verdict=verdict())), 0)
+
+    assert answer.verdict is not None
+    neighbours = answer.verdict.neighbours
+    assert neighbours[:1] == (neighbours[0],)
+    assert neighbours[::-1] == (neighbours[1], neighbours[0])
+    assert neighbours[2:] == ()
