@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from typer.testing import CliRunner, Result
 
 from miwake.indexer.cli import app
 from miwake.indexer.embedder import Embedder
+from miwake.indexer.exchange.exporting import export
 from miwake.indexer.exchange.layout import Header, checksum_of
 from miwake.indexer.opening import open_live
 from miwake.indexer.sources.reader import read_records
 from miwake.indexer.storage.store import ReferenceStore
 from miwake.training.cli import app as training_app
 from support.archived import unpack
+from support.references import SCHEMA, make_records, vectors_of
 
 STATION = "changed"
 
@@ -336,6 +338,52 @@ def test_what_a_killed_import_has_left_is_in_nobodys_way(exported: Path, tmp_pat
 
     assert listed == {"stations": []}
     assert (told["n_references"], [one.name for one in (tmp_path / "new").iterdir()]) == (211, [STATION])
+
+
+@pytest.fixture
+def with_templates(tmp_path: Path) -> Path:
+    """An export, with its history, of a reference that was relabelled and one that was not; both have a template."""
+    records = replace(make_records(["a", "b"]), templates=vectors_of([7, 8]))
+    with ReferenceStore.create(tmp_path / "golden" / STATION, schema=SCHEMA) as references:
+        references.add(records, actor="test")
+        references.relabel(["a"], 1, "burr", actor="test")
+    export(tmp_path / "golden" / STATION, tmp_path / "golden.parquet", with_embeddings=False)
+    return tmp_path / "golden.parquet"
+
+
+def other_template(place: int, values: list[float]) -> Callable[[Any], Any]:
+    def change(found: list[Any]) -> Any:
+        return pa.array([*found[:place], values, *found[place + 1 :]], pa.list_(pa.float32(), 4))
+
+    return replace_column("template", change)
+
+
+def test_templates_and_their_history_are_the_station_again(with_templates: Path, tmp_path: Path) -> None:
+    done("import", with_templates, "--store", tmp_path / "new")
+
+    with ReferenceStore.open(tmp_path / "new" / STATION) as references:
+        np.testing.assert_array_equal(references.templates(("a", "b")), vectors_of([7, 8]))
+        references.check()
+
+
+def test_a_template_off_the_scale_is_refused_with_its_row(with_templates: Path, tmp_path: Path) -> None:
+    rewrite(with_templates, other_template(1, [9e9, 0, 0, 1]))
+
+    refused = run("import", with_templates, "--store", tmp_path / "new")
+
+    assert "row 1: its template: " in refused.stderr.replace("\n", " ")
+    assert not (tmp_path / "new").exists() or list((tmp_path / "new").iterdir()) == []
+
+
+def test_versions_of_one_reference_with_different_templates_are_no_history(
+    with_templates: Path, tmp_path: Path
+) -> None:
+    rewrite(with_templates, other_template(0, [0, 0, 0, 1]))
+
+    refused = run("import", with_templates, "--store", tmp_path / "new")
+
+    assert "the versions of reference 'a' have different templates" in refused.stderr.replace("\n", " ")
+    assert not (tmp_path / "new").exists() or list((tmp_path / "new").iterdir()) == []
 
 
 def test_other_data_are_no_export(tmp_path: Path) -> None:

@@ -28,10 +28,14 @@ N_MOVES = 2 * MOST_CELLS + 1
 LEAST_SPREAD = 1e-6
 """Of a map on the unit scale: less is flat, and nothing correlates with it."""
 
-WORTH_MOVING = np.float32(1e-4)
+LEAST_OWN_SHARE = 1e-3
+"""Of the squares of overlapping cells about the mean of the whole map, what is left about their own mean: with less
+they are flat, all structure lies outside of them, and rounding would decide."""
+
+WORTH_MOVING = 1e-4
 """By which a correlation must be more than that of a lesser move: far beyond rounding, so that no machine differs."""
 
-NOWHERE = np.float32(-2)
+NOWHERE = -2.0
 """Less than any correlation."""
 
 
@@ -61,22 +65,25 @@ def _windows(values: Any, n_columns: int, totals: Any, squares: Any) -> None:
     """
     n_rows = len(values) // n_columns
     most_rows, most_columns = min(MOST_CELLS, (n_rows - 1) // 2), min(MOST_CELLS, (n_columns - 1) // 2)
-    totals[:] = np.float32(0)
-    squares[:] = np.float32(0)
+    totals[:] = 0.0
+    squares[:] = 0.0
     for row in range(n_rows):
         line = values[row * n_columns : (row + 1) * n_columns]
-        whole = whole_squares = np.float32(0)
+        whole = whole_squares = 0.0
         for j in range(n_columns):
-            whole += line[j]
-            whole_squares += line[j] * line[j]
+            value = np.float64(line[j])
+            whole += value
+            whole_squares += value * value
         for b in range(-most_columns, most_columns + 1):
             total, square = whole, whole_squares
             for j in range(b):
-                total -= line[j]
-                square -= line[j] * line[j]
+                value = np.float64(line[j])
+                total -= value
+                square -= value * value
             for j in range(n_columns + b, n_columns):
-                total -= line[j]
-                square -= line[j] * line[j]
+                value = np.float64(line[j])
+                total -= value
+                square -= value * value
             for a in range(-most_rows, most_rows + 1):
                 if a <= row < n_rows + a:
                     totals[MOST_CELLS + a, MOST_CELLS + b] += total
@@ -103,6 +110,13 @@ def _product(query: Any, reference: Any) -> Any:
 
 
 @_sum
+def _spread(total: Any, squares: Any, n_cells: Any) -> Any:
+    """Return the sum of squares of cells about their own mean; 0 where they are flat."""
+    spread = squares - total * total / n_cells
+    return spread if spread > max(n_cells * LEAST_SPREAD**2, LEAST_OWN_SHARE * squares) else 0.0
+
+
+@_sum
 def _best_move(query: Any, reference: Any, n_rows: int, n_columns: int, sums: Any) -> Any:
     """Return how far down and right the reference correlates most with the query; of those alike the least move.
 
@@ -118,15 +132,16 @@ def _best_move(query: Any, reference: Any, n_rows: int, n_columns: int, sums: An
             for right in range(-most_columns, most_columns + 1):
                 if abs(down) + abs(right) != far:
                     continue
-                n_cells = np.float32((n_rows - abs(down)) * (n_columns - abs(right)))
+                n_cells = np.float64((n_rows - abs(down)) * (n_columns - abs(right)))
                 own, other = (MOST_CELLS + down, MOST_CELLS + right), (MOST_CELLS - down, MOST_CELLS - right)
                 first = middle - down * stride - right
-                product = _product(query, reference[first : first + len(query)])
-                product -= sums[0][own] * sums[2][other] / n_cells
-                spread = sums[1][own] - sums[0][own] * sums[0][own] / n_cells
-                spread *= sums[3][other] - sums[2][other] * sums[2][other] / n_cells
-                least = n_cells * np.float32(LEAST_SPREAD**2)
-                correlation = product / math.sqrt(spread) if spread > least * least else NOWHERE
+                y_spread = _spread(sums[0][own], sums[1][own], n_cells)
+                x_spread = _spread(sums[2][other], sums[3][other], n_cells)
+                correlation = NOWHERE
+                if min(y_spread, x_spread) > 0:
+                    product = np.float64(_product(query, reference[first : first + len(query)]))
+                    product -= sums[0][own] * sums[2][other] / n_cells
+                    correlation = product / math.sqrt(y_spread * x_spread)
                 if correlation > best + WORTH_MOVING:
                     best, best_down, best_right = correlation, down, right
     return best_down, best_right
@@ -191,7 +206,7 @@ def compare_maps(queries: Any, references: Any, rows: Any, n_columns: int, out: 
     around = MOST_CELLS * stride + MOST_CELLS
     y_padded = np.zeros(n_rows * stride, dtype=np.float32)
     x_padded = np.zeros(n_rows * stride + 2 * around, dtype=np.float32)
-    sums = np.empty((4, N_MOVES, N_MOVES), dtype=np.float32)
+    sums = np.empty((4, N_MOVES, N_MOVES), dtype=np.float64)
     for q in range(len(queries)):
         if rows[q] < 0:
             continue

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SPLITS = ("", "train", "test")
 """What a split column may hold."""
 
+MANY_TEMPLATES = 20
+"""So many are hardly all of places where nothing is to be."""
+
 
 def to_records(table: RawTable, settings: ReadSettings) -> Records:
     """Return the rows of ``table`` as records, after every check.
@@ -136,17 +139,17 @@ def _problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
 
 
 def _template_problems(table: RawTable, scale: Scale | None) -> dict[int, str]:
-    """Return what is wrong with templates; one may be flat, where nothing is to be, but not all of them.
+    """Return what is wrong with templates; one may be flat, where nothing is to be, but not all of many.
 
     Raises
     ------
     DataError
-        If all of them are flat: they are on another scale.
+        If there are ``MANY_TEMPLATES`` and all of them are flat: they are on another scale.
     """
     if table.templates is None:
         return {}
     codes, is_there = _refusals(table.templates, scale), ~np.isnan(table.templates).all(axis=1)
-    if (codes[is_there] == Refusal.FLAT).all():
+    if is_there.sum() >= MANY_TEMPLATES and (codes[is_there] == Refusal.FLAT).all():
         row = int(np.flatnonzero(is_there)[0])
         what = _explain(table.templates[row], "template{}", Refusal.FLAT, scale)
         message = f"{table.source}: every template is flat, as that of {table.name_row(row)}, {what}: another scale?"

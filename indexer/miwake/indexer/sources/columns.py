@@ -43,12 +43,16 @@ def find_vector_columns(source: str, names: Sequence[str], prefix: str) -> tuple
 def find_template_columns(source: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns that make up the template: ``template0``, ``template1``, …, or ``template`` alone, or none.
 
+    A lone column with another number than 0 is something else.
+
     Raises
     ------
     DataError
         If the numbers leave a gap, or if two columns have the same number.
     """
-    columns = _numbered(source, names, TEMPLATE_COLUMN, "the template")
+    alone = [name for name in names if re.fullmatch(TEMPLATE_COLUMN + r"\d+", name, re.ASCII)]
+    is_something_else = len(alone) == 1 and int(alone[0].removeprefix(TEMPLATE_COLUMN)) > 0
+    columns = () if is_something_else else _numbered(source, names, TEMPLATE_COLUMN, "the template")
     return columns or ((TEMPLATE_COLUMN,) if TEMPLATE_COLUMN in names else ())
 
 

@@ -60,7 +60,7 @@ class Restorer(Writer):
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, actor: str, at: str) -> None:
         super().__init__(connection, path, actor=actor, at=at)
-        self._with_template: set[int] = set()
+        self._template_of: dict[int, bytes | None] = {}
 
     def restore(self, batches: Iterable[VersionBatch], source: str) -> None:
         """Write the whole history of a store that was never changed, each version as it was.
@@ -128,8 +128,10 @@ class Restorer(Writer):
         if is_known:
             raise _no_history(source, f"reference {version.id!r} is there twice")
         own = None if template is None else vector_hash(template)
-        if own is not None and template is not None and version.sequence not in self._with_template:
-            self._with_template.add(version.sequence)
+        is_first = version.sequence not in self._template_of
+        if self._template_of.setdefault(version.sequence, own) != own:
+            raise _no_history(source, f"the versions of reference {version.id!r} have different templates")
+        if is_first and template is not None and own is not None:
             self._keep_template(version.sequence, own, template)
         self._insert_version(version._replace(template=own), vector_id)
 

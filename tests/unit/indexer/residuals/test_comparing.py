@@ -100,6 +100,18 @@ def test_what_a_move_brings_in_at_the_border_is_not_compared() -> None:
     assert (found.shift_rows[0], found.l2[0]) == (2, 0)
 
 
+def test_a_move_that_leaves_only_flat_cells_explains_nothing() -> None:
+    query, reference = np.full(SHAPE, 0.3, dtype=np.float32), np.full(SHAPE, 0.3, dtype=np.float32)
+    query[0], reference[-2:] = 0.9, 0.8  # moved down by two rows, both would lose all that they show
+
+    found = compare(
+        query.reshape(1, -1), reference.reshape(1, -1), np.zeros(1, dtype=np.int64), SHAPE, ReferenceMap.TEMPLATE
+    )
+
+    assert found.shift_rows[0] == 0
+    np.testing.assert_allclose(found.l2[0], np.sqrt(9 * 0.6**2 + 18 * 0.5**2), rtol=1e-5)
+
+
 def test_a_map_is_not_moved_for_next_to_nothing() -> None:
     striped = np.tile(np.array([0, 1], dtype=np.float32), SHAPE[0] * SHAPE[1])[: SHAPE[0] * (SHAPE[1] - 1)]
     query = striped.reshape(1, -1)

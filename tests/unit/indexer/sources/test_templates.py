@@ -121,7 +121,6 @@ def test_rows_that_are_dropped_take_their_templates_with_them(tmp_path: Path) ->
         ({"template": [[["a"]]] * 6}, "column template holds list<.*, expected numbers"),
         (dict(list(numbered().items())[:3]), "3 template columns, expected 4 as of the vector"),
         (dict(list(numbered().items())[1:]), r"column template0 is missing \(the last one is template3\)"),
-        ({"template": [[0.0, 0.5, 1.0, 0.5]] * 6}, "every template is flat, as that of row 0, .*: another scale?"),
     ],
 )
 def test_a_template_that_cannot_be_used_is_named(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
@@ -136,6 +135,23 @@ def test_templates_of_another_shape_than_the_vectors_are_refused(tmp_path: Path)
 
     with pytest.raises(DataError, match=r"templates of shape \(5, 4\), expected \(6, 4\) as of the vectors"):
         read_records(tmp_path / "a.npz")
+
+
+def test_many_templates_that_are_all_flat_are_on_another_scale(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "many.npz",
+        vectors=np.tile(vectors(), (4, 1)),
+        labels=np.zeros(24, dtype=int),
+        templates=np.tile(np.array([0.0, 0.5, 1.0, 0.5]), (24, 1)),
+        value_range=[0, 255],
+    )
+    with pytest.raises(DataError, match=r"every template is flat, as that of .*: another scale\?"):
+        read_records(tmp_path / "many.npz", ReadSettings(value_range=(0, 255)))
+
+
+def test_a_lone_column_with_a_number_is_something_else(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", columns(template1=["golden"] * 6))
+    assert read_records(path).templates is None
 
 
 def test_a_flat_template_is_one_where_nothing_is_to_be(tmp_path: Path) -> None:
