@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ GENERATION_FILES = (
     "search.json",
     "vectors.npy",
 )
+
+
+HEAP_BYTES = 64 << 20
+"""What the C library sets aside for a heap beside the first one, of which it uses the start, and where it aligns it."""
+
+
+def n_heaps_of_threads(pid: int) -> int:
+    """Return how many heaps a process has beside its first one."""
+    mappings = [line.split()[:2] for line in Path(f"/proc/{pid}/maps").read_text(encoding="ascii").splitlines()]
+    return sum(
+        (kind, behind) == ("rw-p", "---p")
+        and int(span.split("-")[0], 16) % HEAP_BYTES == 0
+        and span.split("-")[1] == following.split("-")[0]
+        for (span, kind), (following, behind) in pairwise(mappings)
+    )
 
 
 def generation_folder(store: Path) -> Path:
@@ -179,6 +195,22 @@ def test_an_idle_server_ends_at_once_with_status_0(
 
         assert server.process.wait(60) == 0
         assert [event["event"] for event in server.events("stopped")] == ["stopped"]
+
+
+@pytest.mark.parametrize(("arenas", "has_more"), [(None, False), ("8", True)])
+def test_heaps_are_shared_by_threads_unless_the_environment_says_otherwise(
+    small_station: SmallStation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arenas: str | None,
+    has_more: bool,
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if arenas is not None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", arenas)
+
+    with running_server(small_station.store, tmp_path / "log") as server:
+        assert (n_heaps_of_threads(server.process.pid) > 1) is has_more
 
 
 def test_help_loads_nothing_heavy() -> None:

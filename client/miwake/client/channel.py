@@ -112,8 +112,8 @@ class Connection:
 def _keep_memory() -> None:
     """Let the C library keep what messages take, for the next ones.
 
-    glibc gives large blocks back to the system when they are freed, until one that is larger still has been: so each
-    page of each message is asked for anew, an eighth of the client's processor time. It takes no memory.
+    glibc gives large blocks back to the system when they are freed, until one that is larger still has been; until then
+    each page of each message is asked for anew.
     """
     bytes(KEPT_BYTES)
 

@@ -109,7 +109,7 @@ def serve(
 
 def _share_heaps(at_most: int) -> None:
     """Let this process have so many heaps; its C library has read the environment already, that of workers will."""
-    with suppress(OSError, AttributeError):  # a C library that knows no such option has no such heaps
+    with suppress(OSError, AttributeError, TypeError):  # a C library that knows no such option has no such heaps
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, at_most)
 
 
