@@ -25,7 +25,7 @@ from miwake.indexer.building.build_settings import BuildSettings
 from miwake.indexer.index import InspectionIndex
 from miwake.indexer.opening import open_index
 from miwake.indexer.records import is_pass
-from miwake.indexer.residuals.reference_maps import against_templates
+from miwake.indexer.residuals.against import against_templates
 from miwake.indexer.sources.reader import read_records
 from miwake.indexer.splits import held_out_split
 from miwake.indexer.telling.tables import residuals_text

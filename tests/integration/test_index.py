@@ -212,7 +212,7 @@ def test_a_generation_that_is_let_go_leaves_memory_without_the_collector(
             live = index.with_changes(references.changes(index.base_revision))
             for one in (index, live):
                 one.classify(queries(data))
-                one.search(queries(data), where=LabelIn([0, BURR]))
+                one.search(queries(data), where=LabelIn((0, BURR)))
             embeddings = weakref.ref(index.contents.embeddings)
             del index, live, one
             assert embeddings() is None

@@ -12,6 +12,7 @@ from miwake.indexer.soart3.kernel import measures_all
 from miwake.indexer.storage.files import read_npz, to_npz
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -82,6 +83,11 @@ class Anchors:
         """Return the mean inspection vectors (k, V) float32 of a class's k anchors."""
         vectors: NDArray[np.float32] = self.vectors[self.labels == label]
         return vectors
+
+    def pass_means(self, pass_labels: Sequence[int]) -> NDArray[np.float32]:
+        """Return the mean inspection vector of each class that means *pass*, (R, V)."""
+        means = [self.class_mean(label) for label in self.classes.tolist() if label in pass_labels]
+        return np.stack(means) if means else self.vectors[:0]
 
     def class_mean(self, label: int) -> NDArray[np.float32]:
         """Return the mean inspection vector (V,) float32 of all members of a class.

@@ -117,6 +117,11 @@ class Records:
         return tuple(row_hash(part, vector_hash(vector)) for part, vector in zip(self.parts, self.vectors, strict=True))
 
 
+def has_template(templates: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which of (N, V) checked templates are there, (N,) bool: a row is whole, or NaN where there is none."""
+    return ~np.isnan(templates[:, 0])
+
+
 def vector_hash(vector: NDArray[np.float32]) -> bytes:
     """Return the SHA-256 of a vector's float32 little-endian bytes (32 bytes)."""
     return hashlib.sha256(np.ascontiguousarray(vector, dtype="<f4").tobytes()).digest()

@@ -14,7 +14,7 @@ from bench.soart3_value.resampled import escapes_at, interval_of, row_weights
 from bench.soart3_value.rows import told
 from bench.soart3_value.votes import N_CANDIDATES, benches, weighed
 from miwake.indexer.records import is_pass
-from miwake.indexer.residuals.reference_maps import against_templates
+from miwake.indexer.residuals.against import against_templates
 from miwake.indexer.verdict.calibration import RerankSettings
 from miwake.indexer.verdict.residual_terms import TERMS, fit_residual_model, terms_of
 

@@ -7,7 +7,7 @@ import pytest
 
 from miwake.indexer.errors import DataError
 from miwake.indexer.records import Records
-from miwake.indexer.residuals.reference_maps import against_templates
+from miwake.indexer.residuals.against import against_templates
 from miwake.indexer.scale import Scale
 from miwake.indexer.synthetic.generator import generate
 

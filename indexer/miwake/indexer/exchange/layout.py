@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from miwake.indexer.errors import ArtifactCorruptError, DataError
+from miwake.indexer.records import has_template
 from miwake.indexer.sources.raw import describe
 from miwake.indexer.storage.changes import check_label
 from miwake.indexer.storage.files import parse_json
@@ -230,5 +231,5 @@ def _templates(batches: Sequence[VersionBatch]) -> Any:
     """Return templates as an Arrow list column, null where there is none."""
     found = [np.full_like(batch.vectors, np.nan) if batch.templates is None else batch.templates for batch in batches]
     templates = np.concatenate(found)
-    is_none = pa.array(np.isnan(templates[:, 0]))
+    is_none = pa.array(~has_template(templates))
     return pa.FixedSizeListArray.from_arrays(pa.array(templates.ravel()), templates.shape[1], mask=is_none)

@@ -11,7 +11,7 @@ from miwake.indexer.errors import ArtifactCorruptError
 from miwake.indexer.laps import JUDGE, RESIDUALS
 from miwake.indexer.opened.found import Found
 from miwake.indexer.opened.querying import Asked, find
-from miwake.indexer.opened.reference_maps import ServedMaps
+from miwake.indexer.opened.served_maps import ServedMaps
 from miwake.indexer.search.options import AS_CALIBRATED
 from miwake.indexer.verdict.calibration import METHODS
 from miwake.indexer.verdict.judge import decide

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miwake.indexer.errors import DataError
+from miwake.indexer.records import has_template
 from miwake.indexer.storage.files import write_durably
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write_parquet(records: Records, path: Path) -> None:
 
 
 def _lists(templates: NDArray[np.float32]) -> Any:
-    is_none = np.isnan(templates[:, 0])
+    is_none = ~has_template(templates)
     values = _smallest(np.where(is_none[:, None], np.float32(0), templates))
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), templates.shape[1], mask=pa.array(is_none))
 

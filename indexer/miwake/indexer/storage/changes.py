@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.errors import ArtifactCorruptError, DataError, ReferenceConflictError, ReferenceNotFoundError
-from miwake.indexer.records import vector_hash
+from miwake.indexer.records import has_template, vector_hash
 from miwake.indexer.scale import template_refusals
 from miwake.indexer.storage.reading import Revision, Version, VersionQuery, checked_version, read_revision
 from miwake.indexer.storage.schema import checksum
@@ -88,7 +88,8 @@ def check_templates(records: Records, schema: StationSchema) -> list[bytes | Non
         why = scale.explain(codes[row], templates[row])
         message = f"{records.source}: row {row} (id {records.ids[row]!r}): its template: {why}"
         raise DataError(message)
-    return [None if np.isnan(template[0]) else vector_hash(template) for template in templates]
+    is_there = has_template(templates).tolist()
+    return [vector_hash(one) if there else None for one, there in zip(templates, is_there, strict=True)]
 
 
 def _check_ids(records: Records) -> None:

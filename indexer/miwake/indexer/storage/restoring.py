@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.errors import DataError
-from miwake.indexer.records import vector_hash
+from miwake.indexer.records import has_template, vector_hash
 from miwake.indexer.storage.changes import Change, Writer
 from miwake.indexer.storage.reading import Revision
 from miwake.indexer.storage.schema import checksum
@@ -158,7 +158,8 @@ def templates_in(batch: VersionBatch) -> Sequence[NDArray[np.float32] | None]:
     """Return the template (V,) float32 of each version in a batch, or None."""
     if batch.templates is None:
         return [None] * len(batch)
-    return [None if np.isnan(template[0]) else template for template in batch.templates]
+    is_there = has_template(batch.templates).tolist()
+    return [one if there else None for one, there in zip(batch.templates, is_there, strict=True)]
 
 
 def _no_history(source: str, what: str) -> DataError:

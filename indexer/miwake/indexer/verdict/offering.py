@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from miwake.indexer.residuals.reference_maps import against_means, against_templates
+from miwake.indexer.residuals.against import against_means, against_templates
 from miwake.indexer.verdict.calibration import ResidualCalibration
 from miwake.indexer.verdict.cross_fitting import CrossFitted, cross_fit_terms, labels_by
 from miwake.indexer.verdict.matched import compare_matched
@@ -67,9 +67,7 @@ class OfferedMaps:
         templates: Templates | None,
     ) -> OfferedMaps:
         """Return what may be compared with where the pass classes have these anchors."""
-        means = [anchors.class_mean(label) for label in anchors.classes.tolist() if label in pass_labels]
-        pass_means = np.stack(means) if means else anchors.vectors[:0]
-        return cls(choice=choice, shape=shape, pass_means=pass_means, templates=templates)
+        return cls(choice=choice, shape=shape, pass_means=anchors.pass_means(pass_labels), templates=templates)
 
     def residuals(self, sample: Sample, rows: NDArray[np.intp], reference_map: OfferedMap) -> ResidualBatch:
         """Return how some rows of the sample differ from their maps of one kind."""

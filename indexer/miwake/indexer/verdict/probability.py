@@ -13,12 +13,11 @@ import numpy as np
 from scipy.special import expit
 
 from miwake.indexer.verdict.convex import fit_logistic, minimise
-from miwake.indexer.verdict.votes import log_odds, log_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miwake.indexer.verdict.votes import Ballot, Classes
+    from miwake.indexer.verdict.votes import Classes
 
 RIDGE = 1e-3
 """Penalty on the weights: keeps them finite where the calibration parts are told apart without an error."""
@@ -86,18 +85,6 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     # By hand: scipy's logsumexp takes a quarter of the time of a lone verdict.
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
-def features_of(vote: Ballot, soart3_vote: Ballot, anchor_distances: NDArray[np.float32], classes: Classes) -> Features:
-    """Return the features of Q queries from both ballots and the (Q, C) distances to the class anchors."""
-    by_class = np.stack([log_share(vote.shares), log_share(soart3_vote.shares), -anchor_distances], axis=2)
-    sides = np.zeros((len(anchor_distances), 3))
-    if classes.has_sides:
-        sides[:, 0] = log_odds(vote.reject_share)
-        sides[:, 1] = log_odds(soart3_vote.reject_share)
-        nearest_pass = anchor_distances[:, classes.passes].min(axis=1)
-        sides[:, 2] = nearest_pass - anchor_distances[:, ~classes.passes].min(axis=1)
-    return Features(by_class, sides)
 
 
 def fit_probabilities(features: Features, truth: NDArray[np.intp], classes: Classes) -> ProbabilityModel:

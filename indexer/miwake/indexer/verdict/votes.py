@@ -146,8 +146,3 @@ def distance_weights(distances: NDArray[np.float32], bandwidth: float) -> NDArra
 def log_share(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithm of shares, kept finite by ``FLOOR``."""
     return np.asarray(np.log(shares + FLOOR))
-
-
-def log_odds(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the log odds of shares, kept finite by ``FLOOR``."""
-    return np.asarray(np.log((share + FLOOR) / (1 - share + FLOOR)))

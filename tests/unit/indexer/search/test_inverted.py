@@ -116,7 +116,8 @@ def test_lists_in_which_there_is_nothing_are_searched_past(tmp_path: Path) -> No
     embeddings = np.repeat(clusters(40, 8), 25, axis=0)  # fewer kinds of rows than lists
     index = built(embeddings)
     faiss.write_index(index, str(tmp_path / "index.faiss"))
-    for one in (index, faiss.read_index(str(tmp_path / "index.faiss"))):
+    stored: Any = faiss.read_index(str(tmp_path / "index.faiss"))
+    for one in (index, stored):
         assert min(one.invlists.list_size(number) for number in range(one.nlist)) == 0
         lists = InvertedLists.of(one)
         assert lists is not None

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from miwake.indexer.search.candidates import Candidates
-from miwake.indexer.verdict import plain, weighing
+from miwake.indexer.verdict import weighing
 from miwake.indexer.verdict.calibration import VoteSettings
 from miwake.indexer.verdict.match import MatchMix
 from miwake.indexer.verdict.votes import Classes
+from support import plain_votes
 
 N = 500
 MIX = MatchMix(scale_weight=3.0, deviation_weight=2.0, spread_weight=-1.0, bias=-2.0)
@@ -41,7 +42,7 @@ def test_both_votes_come_out_as_counted_by_hand(
     among = classes_of(labels(), pass_labels)
     anchors = np.random.default_rng(1).random((n_queries, len(among.labels)), dtype=np.float32)
     asked = (candidates(n_queries, n_candidates), anchors, among.columns(labels()), among, MIX, VoteSettings())
-    found, expected = weighing.weigh(*asked), plain.weigh(*asked)
+    found, expected = weighing.weigh(*asked), plain_votes.weigh(*asked)
     assert np.array_equal(found.ranking, expected.ranking)
     assert np.array_equal(found.method_columns, expected.method_columns)
     np.testing.assert_allclose(found.match_distances, expected.match_distances, rtol=1e-6)
@@ -65,7 +66,7 @@ def test_far_queries_keep_finite_weights() -> None:
     anchors = np.ones((10, len(among.labels)), dtype=np.float32)
     vote = VoteSettings(bandwidth=1e-3)
     asked = (candidates(10, 50, is_spread=True), anchors, among.columns(labels()), among, MIX, vote)
-    found, expected = weighing.weigh(*asked), plain.weigh(*asked)
+    found, expected = weighing.weigh(*asked), plain_votes.weigh(*asked)
     assert np.isfinite(found.features.by_class).all()
     np.testing.assert_allclose(found.features.by_class, expected.features.by_class, rtol=1e-9)
 
@@ -84,5 +85,5 @@ def test_failure_modes_are_voted_for_by_those_of_the_class(n_voting: int) -> Non
     answered = random.integers(0, len(among.labels), 60)
     asked = (every, weighed, answered, columns, codes, np.arange(len(among.labels)) + 10, n_voting)
     found = weighing.vote_failure_modes(*asked)
-    assert np.array_equal(found, plain.vote_failure_modes(*asked))
+    assert np.array_equal(found, plain_votes.vote_failure_modes(*asked))
     assert n_voting > 1 or (found >= 10).any()

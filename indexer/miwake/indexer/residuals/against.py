@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.answers import ReferenceMap, ResidualBatch
+from miwake.indexer.records import has_template
 from miwake.indexer.residuals.comparing import compare
 from miwake.indexer.search.rows import to_unit_scale
 
@@ -31,7 +32,7 @@ def against_templates(
     value_range : (low, high)
         What becomes 0 and 1.
     """
-    is_there = ~np.isnan(templates[:, 0])
+    is_there = has_template(templates)
     rows = np.where(is_there, np.cumsum(is_there) - 1, -1)
     given = templates if is_there.all() else templates[is_there]
     return compare(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miwake.indexer.records import has_template
+from miwake.indexer.residuals.against import against_means, against_templates
 from miwake.indexer.residuals.comparing import warm_up
-from miwake.indexer.residuals.reference_maps import against_means, against_templates
 from miwake.indexer.verdict.residual_terms import terms_of
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ class ServedMaps:
             warm_up()  # queries will bring templates, as the calibration rows did
         if calibration.reference_map == "class-mean":
             # Of the generation, whatever was added since: the weights were fitted to residuals against such means.
-            anchors = contents.anchors
-            passes = [label for label in anchors.classes.tolist() if label in contents.pass_labels]
-            self._means = np.stack([anchors.class_mean(label) for label in passes])
+            self._means = contents.anchors.pass_means(contents.pass_labels)
 
     def compare(
         self, vectors: NDArray[np.float32], templates: NDArray[np.float32] | None
@@ -49,7 +48,7 @@ class ServedMaps:
         """
         if self._means is not None:
             found = against_means(vectors, self._means, self._shape, self._scale)
-        elif templates is not None and not np.isnan(templates[:, 0]).all():
+        elif templates is not None and has_template(templates).any():
             found = against_templates(vectors, templates, self._shape, self._scale)
         else:
             return None, None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from miwake.indexer.answers import ReferenceMap
-from miwake.indexer.residuals.reference_maps import against_means, against_templates
+from miwake.indexer.residuals.against import against_means, against_templates
 
 SHAPE = (5, 6)
 SCALE = (0.0, 200.0)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from miwake.indexer.answers import LabelMethod
-from miwake.indexer.verdict.probability import features_of
-from miwake.indexer.verdict.votes import count, distance_weights
+from miwake.indexer.verdict.probability import Features
+from miwake.indexer.verdict.votes import FLOOR, count, distance_weights, log_share
 from miwake.indexer.verdict.weighing import Weighed
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from miwake.indexer.search.candidates import Candidates
     from miwake.indexer.verdict.calibration import VoteSettings
     from miwake.indexer.verdict.match import MatchMix
-    from miwake.indexer.verdict.votes import Classes
+    from miwake.indexer.verdict.votes import Ballot, Classes
 
 
 def weigh(
@@ -70,3 +70,20 @@ def vote_failure_modes(
     totals = np.where(weights > 0, totals, 0.0)
     winners = codes[np.arange(len(codes)), totals.argmax(axis=1)]
     return np.where(totals.max(axis=1) > 0, winners, usual_codes[answered])
+
+
+def features_of(vote: Ballot, soart3_vote: Ballot, anchor_distances: NDArray[np.float32], classes: Classes) -> Features:
+    """Return the features of Q queries from both ballots and the (Q, C) distances to the class anchors."""
+    by_class = np.stack([log_share(vote.shares), log_share(soart3_vote.shares), -anchor_distances], axis=2)
+    sides = np.zeros((len(anchor_distances), 3))
+    if classes.has_sides:
+        sides[:, 0] = log_odds(vote.reject_share)
+        sides[:, 1] = log_odds(soart3_vote.reject_share)
+        nearest_pass = anchor_distances[:, classes.passes].min(axis=1)
+        sides[:, 2] = nearest_pass - anchor_distances[:, ~classes.passes].min(axis=1)
+    return Features(by_class, sides)
+
+
+def log_odds(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log odds of shares, kept finite by ``FLOOR``."""
+    return np.asarray(np.log((share + FLOOR) / (1 - share + FLOOR)))
