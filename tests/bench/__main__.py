@@ -35,7 +35,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def bench(
     sections: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(SECTIONS)}; by default all.")] = None,
-    out: Annotated[Path, typer.Option(help="The file to write: what this run measured, by section.")] = Path(
+    out: Annotated[Path, typer.Option(help="The file to write, by section; what it has of others stays.")] = Path(
         "build/bench.json"
     ),
 ) -> None:
@@ -47,7 +47,7 @@ def bench(
             message = f"section {name!r}: expected one of {', '.join(SECTIONS)}"
             raise typer.BadParameter(message)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    found: dict[str, dict[str, float | str]] = {"machine": _machine()}
+    found = _kept(out) | {"machine": _machine()}
     for name in chosen:
         log.print(f"bench: {name} …")
         measured = importlib.import_module(SECTIONS[name]).measure()
@@ -63,6 +63,12 @@ def bench(
 
 def _rounded(value: float | str) -> float | str:
     return value if isinstance(value, str) else float(f"{value:.4g}")
+
+
+def _kept(path: Path) -> dict[str, dict[str, float | str]]:
+    """Return what a file has of earlier runs; nothing where there is none."""
+    kept: dict[str, dict[str, float | str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: section for name, section in kept.items() if name in SECTIONS}
 
 
 def _machine() -> dict[str, float | str]:

@@ -206,7 +206,7 @@ class ReferenceStore:
         Raises
         ------
         StoreError
-            If there is no such revision, or an id is not there at it.
+            If there is no such revision.
         """
         with own_errors(self.path):
             wanted = read_revision(self._connection, self.path, revision)
