@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from miwake.client import (
+    Answer,
     AsyncClient,
     Client,
     ClosedError,
@@ -136,6 +138,47 @@ def test_a_vector_goes_out_alone_while_the_server_keeps_up(service: InMemoryServ
             answered.release()
 
     assert service.message_sizes == [1] * 20
+
+
+def labels_in(answer: Answer) -> NDArray[np.int32]:
+    assert answer.verdict is not None
+    return answer.verdict.anchors.labels
+
+
+def test_a_stream_that_waits_keeps_nothing_of_its_last_answer(target: str) -> None:
+    is_freed = threading.Event()
+    were_freed: list[bool] = []
+
+    def camera() -> Iterator[NDArray[np.float32]]:
+        yield VECTOR
+        were_freed.append(is_freed.wait(PATIENCE_S))
+        yield VECTOR
+
+    with Client(target) as client:
+        answers = client.inspect(camera())
+        kept = weakref.ref(labels_in(next(answers)), lambda _: is_freed.set())
+        next(answers)
+
+    assert were_freed == [True]
+    assert kept() is None
+
+
+def test_an_asyncio_stream_that_waits_keeps_nothing_of_its_last_answer(target: str) -> None:
+    async def run() -> None:
+        is_freed = asyncio.Event()
+
+        async def camera() -> AsyncIterator[NDArray[np.float32]]:
+            yield VECTOR
+            await asyncio.wait_for(is_freed.wait(), PATIENCE_S)
+            yield VECTOR
+
+        async with AsyncClient(target) as client:
+            answers = client.inspect(camera())
+            kept = weakref.ref(labels_in(await anext(answers)), lambda _: is_freed.set())
+            await anext(answers)
+            assert kept() is None
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -82,11 +82,14 @@ class AsyncStream:
             raise ClosedError
         try:
             self._tasks = [asyncio.create_task(self._produce()), asyncio.create_task(self._watch())]
+            answer: Answer | None
             while (answers := await self._next_answers()) is not None:
                 for answer in answers:
                     self.flow.n_handed_over += 1
                     self._slot_is_free.set()
                     yield answer
+                del answers  # before the next are made: what they came in is as large
+                answer = None
             if self._failure is not None:
                 raise self._failure
         except MiwakeError as error:

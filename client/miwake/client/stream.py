@@ -87,13 +87,15 @@ class BlockingStream:
         try:
             self._producer.start()
             self._watcher.start()
+            answer: Answer | None
             while (answers := self._next_answers()) is not None:
                 for answer in answers:
                     self.flow.n_handed_over += 1
                     if self._producer_waits:
                         self._free_slot()
                     yield answer
-                del answers  # before the next are made
+                del answers  # before the next are made: what they came in is as large
+                answer = None
                 self._wake_producer()
             if self._failure is not None:
                 raise self._failure
