@@ -1,7 +1,7 @@
 """Answers that come in arrays over a whole message: checked once, and cut into rows.
 
 A row is a view of the arrays of its message, and its texts are made when they are looked at. So an answer that is kept
-keeps what came with it, some tens of kilobytes.
+keeps all that came with it, as protobuf parsed it and as bytes: more than 100 kB in a message of 64 vectors.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DECISIONS = {int(decision): decision for decision in Decision}
 METHODS = {int(method): method for method in LabelMethod}
 N_HEALTH = len(fields(InputHealth))
-INT32, UINT32, UINT8, FLOAT32 = map(np.dtype, ("<i4", "<u4", "u1", "<f4"))
+INT32, UINT32, FLOAT32 = map(np.dtype, ("<i4", "<u4", "<f4"))
 
 
 NO_NEIGHBOURS = Neighbours(

@@ -1,4 +1,4 @@
-"""Calls that send vectors: their requests go out in protobuf's own encoding, a vector is copied once on its way.
+"""Calls that send vectors: their requests go out in protobuf's own encoding, a packed vector is copied once more.
 
 A message of protobuf copies the values of a vector into itself, again into the request, and again into what it is
 serialised to. The encoding is https://protobuf.dev/programming-guides/encoding/: fields one after another, in any

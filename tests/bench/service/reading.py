@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.service.client_load import read
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 
 N_TIMES = 100
 N_ROUNDS = 5
+N_KEPT = 1000
 
 
 def reading_us(index: InspectionIndex, station: Station) -> dict[str, float]:
-    """Return the processor time of a vector in messages of 64, in µs: the least of some rounds."""
+    """Return the processor time of a vector in messages of 64, in µs, the least of some rounds; and what one keeps."""
     queries = station.queries()[:BATCH]
     items = wire.read_items(packed(queries), context=None, n_values=queries.shape[1], first_sequence=0)
     job = Job(index=index, task=Task.CLASSIFY, n_neighbours=DEFAULT_NEIGHBOURS, items=replace(items, as_arrays=True))
@@ -49,7 +52,21 @@ def reading_us(index: InspectionIndex, station: Station) -> dict[str, float]:
         "client_pack_us": _least_us(pack),
         "client_unpack_us": unpack_us,
         "client_read_us": _least_us(unpack_and_read) - unpack_us,
+        "client_kept_bytes": _kept_bytes(data),
     }
+
+
+def _kept_bytes(data: bytes) -> float:
+    """Return the memory that is taken for each vector of a message of which one answer is kept unread."""
+    unpacked = [unpack_answers(inspection_service_pb2.InspectResponse.FromString(data), 0)[0] for _ in range(N_TIMES)]
+    before = _resident_bytes()
+    unpacked += [unpack_answers(inspection_service_pb2.InspectResponse.FromString(data), 0)[0] for _ in range(N_KEPT)]
+    return (_resident_bytes() - before) / (N_KEPT * BATCH)
+
+
+def _resident_bytes() -> int:
+    n_pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(n_pages) * resource.getpagesize()
 
 
 def _least_us(run: Callable[[], None]) -> float:
